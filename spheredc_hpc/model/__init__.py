@@ -1,0 +1,1 @@
+"""Frozen records that the rooms exchange; one module per type."""

@@ -1,0 +1,108 @@
+"""Which frames and calibrations serve an observation, how well, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from spheredc_hpc.model.frame import FrameRef
+from spheredc_hpc.model.observation import Observation
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A candidate that was not taken."""
+
+    archive_ids: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class CalibrationUse:
+    """One calibration product picked for one role of an observation.
+
+    Attributes
+    ----------
+    role : str
+        What it serves: ``background:OBJECT``, ``background:CENTER``, ``background:FLUX``,
+        ``flat`` or ``bad_pixels``.
+    kind : str
+        Kind of product, a name of the calibration registry.
+    product : str
+        Directory of the product, relative to the root.
+    source_class : str
+        Class of its raw frames (``SKY``, ``BACKGROUND``, ``DARK``, ``FLAT``).
+    tier : str
+        ``nominal``, ``acceptable`` or ``last_resort`` validity window.
+    age_h : float
+        Absolute distance in time to the middle of the science sequence [h].
+    rank : int
+        Place in the list of preferences, 1 is best.
+    relaxed : tuple of str
+        Keys that were not matched exactly.
+    """
+
+    role: str
+    kind: str
+    product: str
+    source_class: str
+    tier: str
+    age_h: float
+    rank: int = 1
+    relaxed: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A calibration that no frame can give, with the exact keys that it would need."""
+
+    role: str
+    kind: str
+    keys: dict[str, str]
+    consequence: str
+    flag: str = ""
+    rejected: tuple[Rejected, ...] = ()
+
+
+@dataclass(frozen=True)
+class Association:
+    """Everything that Level 1 of one observation starts from.
+
+    `frames` maps a role (OBJECT, CENTER, FLUX, SKY, SPARTA) to its raw files in time order.
+    `rejected_because` is empty if the observation can be reduced.
+    """
+
+    observation: Observation
+    frames: dict[str, tuple[FrameRef, ...]]
+    calibrations: tuple[CalibrationUse, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    flags: tuple[str, ...] = ()
+    rejected_because: tuple[str, ...] = ()
+
+    def calibration(self, role: str) -> CalibrationUse | None:
+        """The pick for `role`, or None."""
+        return next((use for use in self.calibrations if use.role == role), None)
+
+
+@dataclass(frozen=True)
+class CalibrationJob:
+    """One calibration product to make: the input file of a calibration job.
+
+    `key` names the product directory ``calibrations/<kind>/<key>``; it digests the frames,
+    the upstream products, the settings and the product version. `upstream` maps a role
+    (``background``, ``flat``) to the product directory it needs, relative to the root.
+    """
+
+    kind: str
+    key: str
+    setup: dict[str, str]
+    frames: tuple[FrameRef, ...]
+    upstream: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def product(self) -> str:
+        """Directory of the product, relative to the root."""
+        return f"calibrations/{self.kind}/{self.key}"
