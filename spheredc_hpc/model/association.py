@@ -83,7 +83,7 @@ class Association:
     rejected_because: tuple[str, ...] = ()
 
     def calibration(self, role: str) -> CalibrationUse | None:
-        """The pick for `role`, or None."""
+        """Give the pick for `role`, or None."""
         return next((use for use in self.calibrations if use.role == role), None)
 
 

@@ -98,7 +98,7 @@ class FrameRef:
 
     @classmethod
     def of(cls, frame: RawFrame) -> FrameRef:
-        """The reference of a scanned frame."""
+        """Make the reference of a scanned frame."""
         return cls(
             archive_id=frame.archive_id,
             path=frame.path,
