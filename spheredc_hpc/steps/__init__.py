@@ -1,0 +1,1 @@
+"""Steps: read products, call one room, write one product."""

@@ -1,0 +1,96 @@
+"""Run one step once: skip what is current, remember what failed for good."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from spheredc_hpc.config import digest_of
+from spheredc_hpc.errors import ConfigError, DataError, SphereDCError
+from spheredc_hpc.model.product import Receipt
+from spheredc_hpc.steps.layout import split_product
+from spheredc_hpc.store import receipt as receipts
+from spheredc_hpc.store.codec import canonical_json, read_json, to_plain, write_text
+
+logger = logging.getLogger(__name__)
+
+
+def failure_path(root: Path, product_id: str) -> Path:
+    """Where the failure of a product is recorded."""
+    return root / "quarantine" / f"{product_id.replace('/', '__')}.json"
+
+
+def draft_digest(draft: receipts.Draft) -> str:
+    """Digest of everything that a draft says."""
+    return digest_of(to_plain(draft))
+
+
+def make(
+    target: Path, draft: receipts.Draft, build: Callable[[receipts.ProductWriter], None]
+) -> Receipt:
+    """Make one product unless an equal one is there.
+
+    Parameters
+    ----------
+    target : Path
+        Directory of the product.
+    draft : Draft
+        Inputs and settings.
+    build : callable
+        Writes the files of the product and sets its status.
+
+    Returns
+    -------
+    Receipt
+        Of the product that is there now.
+
+    Raises
+    ------
+    SphereDCError
+        From `build`; data and settings errors leave a record below ``quarantine``, and
+        a later attempt with equal inputs fails at once with the same message.
+    """
+    root, product_id = split_product(target)
+    record = failure_path(root, product_id)
+    if receipts.is_current(target, draft):
+        logger.info("%s is current", product_id)
+        os.utime(target / receipts.RECEIPT)
+        record.unlink(missing_ok=True)
+        return receipts.read(target)
+    _refuse_known_failure(record, draft)
+    try:
+        with receipts.writing(target, draft) as writer:
+            build(writer)
+    except (DataError, ConfigError) as error:
+        _record_failure(record, product_id, draft, error)
+        raise
+    record.unlink(missing_ok=True)
+    return receipts.read(target)
+
+
+def _refuse_known_failure(record: Path, draft: receipts.Draft) -> None:
+    if not record.is_file():
+        return
+    known = read_json(record)
+    if known.get("draft_digest") != draft_digest(draft):
+        return
+    kind = ConfigError if known.get("exit_code") == ConfigError.exit_code else DataError
+    raise kind(
+        f"{known['message']} (failed before with equal inputs; delete {record} to try again)"
+    )
+
+
+def _record_failure(
+    record: Path, product_id: str, draft: receipts.Draft, error: SphereDCError
+) -> None:
+    values = {
+        "product": product_id,
+        "error": type(error).__name__,
+        "exit_code": error.exit_code,
+        "message": str(error),
+        "draft_digest": draft_digest(draft),
+        "try_again": "mend the cause, or delete this file",
+    }
+    write_text(canonical_json(values), record)

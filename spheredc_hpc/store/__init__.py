@@ -1,0 +1,1 @@
+"""Products on disk: receipts, cubes, images, raw files; one module per format."""

@@ -1,0 +1,136 @@
+"""Records to and from canonical JSON, and small files written whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from spheredc_hpc.errors import DataError
+
+Record = TypeVar("Record")
+
+
+_adapters: dict[Any, TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
+
+
+def canonical_json(values: object) -> str:
+    """Write JSON-compatible values in the one form that the project stores."""
+    return json.dumps(values, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_plain(record: object) -> Any:
+    """Turn a frozen record into JSON-compatible values."""
+    return _adapter(type(record)).dump_python(record, mode="json")
+
+
+def from_plain(kind: type[Record], values: object, source: str) -> Record:
+    """Make a record of `kind` from JSON-compatible values.
+
+    Raises
+    ------
+    DataError
+        If the values do not fit; names `source` and the first wrong field.
+    """
+    try:
+        return _adapter(kind).validate_python(values)  # type: ignore[no-any-return]
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{source}: {where or kind.__name__}: {first['msg']}") from error
+
+
+def read_record(kind: type[Record], path: Path) -> Record:
+    """Read a record that `write_record` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is absent, is no JSON or does not fit `kind`.
+    """
+    return from_plain(kind, read_json(path), str(path))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is no JSON: {error}") from error
+
+
+def write_record(record: object, path: Path) -> bool:
+    """Write a record as canonical JSON, whole or not at all, only if its content changes.
+
+    Returns
+    -------
+    bool
+        Whether the file was written.
+    """
+    return write_text(canonical_json(to_plain(record)), path)
+
+
+def write_text(text: str, path: Path) -> bool:
+    """Write a text file by rename, only if its content changes; tells whether it did."""
+    data = text.encode()
+    try:
+        if path.read_bytes() == data:
+            return False
+    except OSError:
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~current_umask())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+    return True
+
+
+def current_umask() -> int:
+    """Read the umask of the process."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def sync_directory(path: Path) -> None:
+    """Flush the entries of a directory to disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of the bytes of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,173 @@
+"""The Level 2 images and their Zarr form (``level2.zarr``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from spheredc_hpc.errors import DataError
+from spheredc_hpc.store.cube import image_encoding
+
+Floats = npt.NDArray[np.float64]
+Images = npt.NDArray[np.float32]
+
+STATISTICS = ("gaussian", "student")
+
+SOURCE_COLUMNS = (
+    "x_px",
+    "y_px",
+    "x_err_px",
+    "y_err_px",
+    "separation_mas",
+    "separation_err_mas",
+    "position_angle_deg",
+    "position_angle_err_deg",
+    "snr",
+)
+"""Columns of the table of sources; contrast and its error are per wavelength."""
+
+
+@dataclass(frozen=True)
+class Level2Images:
+    """What every algorithm delivers; the names are the same for all.
+
+    Attributes
+    ----------
+    image, image_corrected : ndarray, shape (y, x)
+        Stack over the channels [adu/s], as it is and corrected for self-subtraction.
+    image_snr : ndarray, shape (y, x)
+        Gaussian-equivalent S/N of the stack.
+    image_contrast : ndarray, shape (statistic, separation)
+        5-sigma contrast of the stack.
+    cube : ndarray, shape (wavelength, y, x)
+        Final image per channel [adu/s].
+    snr, snr_gaussian : ndarray, shape (wavelength, y, x)
+        Two-sample t statistic and its Gaussian equivalent.
+    contrast : ndarray, shape (statistic, wavelength, separation)
+        5-sigma companion to star flux ratio, `STATISTICS`.
+    throughput : ndarray, shape (wavelength, separation)
+        Fraction of a companion's flux that survives.
+    transmission : ndarray, shape (wavelength, separation)
+        Off-axis transmission of the coronagraph.
+    separation_mas : ndarray, shape (separation,)
+        Radii of the curves [mas].
+    mask : ndarray of bool, shape (y, x)
+        True where the images are valid.
+    residuals : ndarray or None, shape (wavelength, time, y, x)
+        Derotated residual frames, on request.
+    sources : ndarray, shape (source, len(SOURCE_COLUMNS))
+        Peaks found blindly and characterised by a forward model.
+    source_contrast, source_contrast_err : ndarray, shape (source, wavelength)
+        Throughput-corrected contrast of each source and its 1-sigma error.
+    """
+
+    image: Images
+    image_corrected: Images
+    image_snr: Images
+    image_contrast: Floats
+    cube: Images
+    snr: Images
+    snr_gaussian: Images
+    contrast: Floats
+    throughput: Floats
+    transmission: Floats
+    separation_mas: Floats
+    mask: npt.NDArray[np.bool_]
+    sources: Floats
+    source_contrast: Floats
+    source_contrast_err: Floats
+    wavelength_um: Floats
+    pixel_scale_mas: Floats
+    fwhm_px: Floats
+    star_flux: Floats
+    residuals: Images | None = None
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+
+_DIMENSIONS: dict[str, tuple[str, ...]] = {
+    "image": ("y", "x"),
+    "image_corrected": ("y", "x"),
+    "image_snr": ("y", "x"),
+    "image_contrast": ("statistic", "separation"),
+    "cube": ("wavelength", "y", "x"),
+    "snr": ("wavelength", "y", "x"),
+    "snr_gaussian": ("wavelength", "y", "x"),
+    "contrast": ("statistic", "wavelength", "separation"),
+    "throughput": ("wavelength", "separation"),
+    "transmission": ("wavelength", "separation"),
+    "separation_mas": ("separation",),
+    "mask": ("y", "x"),
+    "sources": ("source", "source_column"),
+    "source_contrast": ("source", "wavelength"),
+    "source_contrast_err": ("source", "wavelength"),
+    "wavelength_um": ("wavelength",),
+    "pixel_scale_mas": ("wavelength",),
+    "fwhm_px": ("wavelength",),
+    "star_flux": ("wavelength",),
+}
+_COORDINATES = ("separation_mas", "wavelength_um", "pixel_scale_mas", "fwhm_px")
+_UNITS = {
+    "image": "adu/s",
+    "image_corrected": "adu/s",
+    "cube": "adu/s",
+    "separation_mas": "mas",
+    "wavelength_um": "um",
+    "pixel_scale_mas": "mas/px",
+    "fwhm_px": "px",
+    "star_flux": "adu/s",
+}
+
+
+def to_dataset(images: Level2Images) -> xr.Dataset:
+    """Arrange Level 2 images as a dataset with named dimensions and units."""
+    variables = {
+        name: (dimensions, getattr(images, name))
+        for name, dimensions in _DIMENSIONS.items()
+        if name not in _COORDINATES
+    }
+    if images.residuals is not None:
+        variables["residuals"] = (("wavelength", "time", "y", "x"), images.residuals)
+    coordinates: dict[str, Any] = {
+        name: (_DIMENSIONS[name], getattr(images, name)) for name in _COORDINATES
+    }
+    coordinates["statistic"] = ("statistic", list(STATISTICS))
+    coordinates["source_column"] = ("source_column", list(SOURCE_COLUMNS))
+    dataset = xr.Dataset(variables, coords=coordinates, attrs=images.attrs)
+    for name, unit in _UNITS.items():
+        dataset[name].attrs["units"] = unit
+    return dataset
+
+
+def write_images(images: Level2Images, path: Path, compression_level: int = 1) -> None:
+    """Write Level 2 images as Zarr (format 3)."""
+    encoding: dict[str, Any] = {}
+    if images.residuals is not None:
+        encoding["residuals"] = image_encoding(images.residuals.shape, compression_level)
+    to_dataset(images).to_zarr(
+        path, mode="w-", zarr_format=3, consolidated=False, encoding=encoding
+    )
+
+
+def read_images(path: Path) -> Level2Images:
+    """Read Level 2 images into memory.
+
+    Raises
+    ------
+    DataError
+        If the store is absent or a variable is missing.
+    """
+    names = [f.name for f in fields(Level2Images) if f.name not in {"attrs", "residuals"}]
+    try:
+        with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
+            dataset.load()
+            values: dict[str, Any] = {name: dataset[name].to_numpy() for name in names}
+            residuals = dataset["residuals"].to_numpy() if "residuals" in dataset else None
+            attrs = dict(dataset.attrs)
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path} holds no Level 2 images: {error}") from error
+    return Level2Images(**values, residuals=residuals, attrs=attrs)
