@@ -1,0 +1,1 @@
+"""The instrument: header dictionary, filters, detectors, constants with their sources."""
