@@ -93,11 +93,7 @@ class Constants:
         for same in self._rows.values():
             _refuse_overlaps(same)
         ordered = sorted(
-            (
-                json.dumps(asdict(row), sort_keys=True)
-                for same in self._rows.values()
-                for row in same
-            )
+            json.dumps(asdict(row), sort_keys=True) for same in self._rows.values() for row in same
         )
         self.digest = hashlib.sha256("\n".join([version, *ordered]).encode()).hexdigest()
 
@@ -180,12 +176,9 @@ class Constants:
 
     def _override_rows(self, key: str) -> tuple[Constant, ...]:
         match = _OVERRIDE.fullmatch(key.strip())
-        pairs = (
-            [part.split("=") for part in (match["selector"] or "").split(",") if part]
-            if (match)
-            else []
-        )
-        if match is None or any(len(pair) != 2 for pair in pairs):  # noqa: PLR2004
+        inner = (match["selector"] or "") if match else ""
+        pairs = [part.split("=") for part in inner.split(",") if part.strip()]
+        if match is None or any(len(pair) != 2 for pair in pairs):
             raise ConfigError(
                 f"constant {key!r} cannot be read; expected name or name[arm=IRDIS,band=H2]"
             )
@@ -203,7 +196,7 @@ class Constants:
 
 @cache
 def default_constants() -> Constants:
-    """The table that is shipped with the package."""
+    """Return the table that is shipped with the package."""
     folder = resources.files(__package__)
     return parse_tables([(folder / name).read_text("utf-8") for name in TABLES])
 
@@ -217,7 +210,7 @@ def parse_tables(texts: Iterable[str]) -> Constants:
         If a row lacks something, names an unknown source, key or status, or two rows
         of a constant hold for the same selector and date.
     """
-    documents = [yaml.load(text, Loader=_LOADER) for text in texts]  # noqa: S506 - safe loaders
+    documents = [yaml.load(text, Loader=_LOADER) for text in texts]  # noqa: S506 - safe either way
     sources: dict[str, str] = {}
     versions = [str(document["version"]) for document in documents if "version" in document]
     for document in documents:
@@ -295,3 +288,8 @@ def _refuse_overlaps(rows: tuple[Constant, ...]) -> None:
         for (_, end), (start, _) in itertools.pairwise(spans):
             if start < end:
                 raise ConfigError(f"constant {same[0].label} has two rows for MJD {start}")
+
+
+def _span(row: Constant) -> tuple[float, float]:
+    start = -math.inf if row.valid_from_mjd is None else row.valid_from_mjd
+    return start, math.inf if row.valid_to_mjd is None else row.valid_to_mjd

@@ -189,7 +189,7 @@ def mjd_from_iso(text: str) -> float:
         ordinal = dt.date(year, month, day).toordinal()
     except ValueError as error:
         raise DataError(f"date {text!r} is not in the calendar") from error
-    if hour >= 24 or minute >= 60 or second > 60:  # noqa: PLR2004 - second 60 is a leap second
+    if hour >= 24 or minute >= 60 or second > 60:  # second 60 is a leap second
         raise DataError(f"time of day of {text!r} is out of range")
     seconds = 3600 * hour + 60 * minute + second + float(match[7] or 0)
     return ordinal - _MJD_OF_ORDINAL_0 + seconds / _DAY_S
@@ -212,7 +212,7 @@ def _unpack(packed: float, form: str) -> float:
     whole = int(size // 10000)
     minutes = int((size - 10000 * whole) // 100)
     seconds = size - 10000 * whole - 100 * minutes
-    if minutes >= 60 or seconds > 60:  # noqa: PLR2004 - rounding may write 60 seconds
+    if minutes >= 60 or seconds > 60:  # rounding may write 60
         raise DataError(f"packed angle {packed!r} is not of the form {form}")
     return math.copysign(whole + minutes / 60 + seconds / 3600, packed)
 
