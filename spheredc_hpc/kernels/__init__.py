@@ -1,0 +1,1 @@
+"""Arithmetic on arrays; knows no file, header, unit object or scheduler."""

@@ -1,0 +1,185 @@
+"""Companions added to frames: tracks on the detector, smeared over each integration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import fft
+
+from spheredc_hpc.errors import KernelInputError
+
+Floats = NDArray[np.float64]
+
+# A track is cut so finely that a step is at most this long [px] ...
+MAX_STEP_PX = 0.5
+# ... and at least so often.
+MIN_STEPS = 5
+# Zero border about the stamp, for what a fractional shift and the smearing spill [px].
+_BORDER_PX = 4
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """Derotation angles of the frames of one cube.
+
+    Attributes
+    ----------
+    middle_deg, start_deg, end_deg : array of float64, shape (n_time,)
+        Derotation at the middle, start and end of each integration [deg].
+    """
+
+    middle_deg: Floats
+    start_deg: Floats
+    end_deg: Floats
+
+    def at(self, fraction: ArrayLike) -> Floats:
+        """Derotation at fractions (0 to 1) of each integration, shape (n_time, n_fraction).
+
+        A parabola through start, middle and end; angles may wrap.
+        """
+        u = np.asarray(fraction, np.float64)[None, :]
+        before = _wrap(self.start_deg - self.middle_deg)[:, None]
+        after = _wrap(self.end_deg - self.middle_deg)[:, None]
+        turn = before * (1 - 2 * u) * (1 - u) + after * u * (2 * u - 1)
+        return np.asarray(self.middle_deg[:, None] + turn)
+
+
+def _wrap(angle_deg: Floats) -> Floats:
+    return (np.asarray(angle_deg, np.float64) + 180.0) % 360.0 - 180.0
+
+
+def detector_offsets(
+    dx_px: float, dy_px: float, derotation_deg: ArrayLike
+) -> tuple[Floats, Floats]:
+    """Where a point of the derotated image stands on the frames.
+
+    Parameters
+    ----------
+    dx_px, dy_px : float
+        Offset from the centre on the derotated image [px].
+    derotation_deg : array_like
+        Counter-clockwise turn from frame to derotated image [deg].
+
+    Returns
+    -------
+    dx, dy : array of float64, shape of `derotation_deg`
+        Offset from the centre on the frame [px].
+    """
+    angle = np.deg2rad(np.asarray(derotation_deg, np.float64))
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return cosine * dx_px + sine * dy_px, cosine * dy_px - sine * dx_px
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """A point-spread function ready for shifts, with a unit of flux of the caller's choice."""
+
+    spectrum: NDArray[np.complex128]
+    size: int
+    border: int
+
+    @classmethod
+    def of(cls, psf: NDArray[Any], border: int = _BORDER_PX) -> Stamp:
+        """Prepare a square image whose star stands on pixel ``(n // 2, n // 2)``."""
+        if psf.ndim != 2 or psf.shape[0] != psf.shape[1] or not np.all(np.isfinite(psf)):
+            raise KernelInputError(f"finite square PSF wanted, got shape {psf.shape}")
+        padded = np.pad(np.asarray(psf, np.float64), border)
+        return cls(fft.rfft2(padded), padded.shape[0], border)
+
+    def smeared(self, dx_px: Floats, dy_px: Floats) -> tuple[NDArray[np.float32], int, int]:
+        """Mean of the PSF over sub-positions.
+
+        Parameters
+        ----------
+        dx_px, dy_px : array of float64, shape (n_step,)
+            Sub-positions relative to the centre pixel of a frame [px].
+
+        Returns
+        -------
+        stamp : array of float32, shape (size, size)
+            Smeared PSF.
+        x0, y0 : int
+            Offset of the first pixel of the stamp from the centre pixel of the frame.
+        """
+        cx, cy = int(np.rint(dx_px.mean())), int(np.rint(dy_px.mean()))
+        spread = max(np.abs(dx_px - cx).max(), np.abs(dy_px - cy).max())
+        stamp = self if spread < self.border else self._wider(int(np.ceil(spread)) + 2)
+        n = stamp.size
+        ky, kx = np.fft.fftfreq(n), np.fft.rfftfreq(n)
+        ramp_y = np.exp(-2j * np.pi * ky[:, None] * (dy_px - cy)[None, :])
+        ramp_x = np.exp(-2j * np.pi * kx[:, None] * (dx_px - cx)[None, :])
+        factor = ramp_y @ ramp_x.T / dx_px.size
+        image = fft.irfft2(stamp.spectrum * factor, s=(n, n))
+        return image.astype(np.float32), cx - n // 2, cy - n // 2
+
+    def _wider(self, border: int) -> Stamp:
+        padded = fft.irfft2(self.spectrum, s=(self.size, self.size))
+        inner = padded[self.border : -self.border, self.border : -self.border]
+        return Stamp.of(inner, border)
+
+
+def sub_positions(dx_px: float, dy_px: float, rotation: Rotation) -> tuple[Floats, Floats]:
+    """Positions of a companion on the frames at equal steps of time within each integration.
+
+    Parameters
+    ----------
+    dx_px, dy_px : float
+        Offset on the derotated image [px].
+    rotation : Rotation
+        Angles of the frames.
+
+    Returns
+    -------
+    dx, dy : array of float64, shape (n_time, n_step)
+        Offsets on the frames [px]; at least `MIN_STEPS` steps, none above `MAX_STEP_PX`.
+    """
+    turn = np.abs(_wrap(rotation.end_deg - rotation.start_deg)).max(initial=0.0)
+    arc = np.deg2rad(turn) * np.hypot(dx_px, dy_px)
+    steps = max(MIN_STEPS, int(np.ceil(arc / MAX_STEP_PX)))
+    fraction = (np.arange(steps) + 0.5) / steps
+    return detector_offsets(dx_px, dy_px, rotation.at(fraction))
+
+
+def add_companion(
+    frames: NDArray[np.float32],
+    stamp: Stamp,
+    offset_px: tuple[float, float],
+    rotation: Rotation,
+    flux: float | Floats = 1.0,
+) -> None:
+    """Add one companion to frames, in place.
+
+    Parameters
+    ----------
+    frames : array of float32, shape (n_time, ny, nx)
+        Frames centred on pixel ``(n // 2, n // 2)``; what falls outside is lost.
+    stamp : Stamp
+        Point-spread function.
+    offset_px : (float, float)
+        Offset ``(dx, dy)`` on the derotated image [px].
+    rotation : Rotation
+        Angles of the frames.
+    flux : float or array, shape (n_time,)
+        Factor on the PSF, per frame if it varies.
+
+    Raises
+    ------
+    KernelInputError
+        If the number of angles is not that of the frames.
+    """
+    n_time, ny, nx = frames.shape
+    if rotation.middle_deg.shape != (n_time,):
+        raise KernelInputError(f"{rotation.middle_deg.shape} angles for {n_time} frames")
+    scale = np.broadcast_to(np.asarray(flux, np.float64), (n_time,))
+    xs, ys = sub_positions(*offset_px, rotation)
+    for i in range(n_time):
+        image, x0, y0 = stamp.smeared(xs[i], ys[i])
+        x0, y0 = x0 + nx // 2, y0 + ny // 2
+        left, low = max(x0, 0), max(y0, 0)
+        right, high = min(x0 + image.shape[1], nx), min(y0 + image.shape[0], ny)
+        if left < right and low < high:
+            piece = image[low - y0 : high - y0, left - x0 : right - x0]
+            frames[i, low:high, left:right] += np.float32(scale[i]) * piece
