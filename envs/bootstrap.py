@@ -93,7 +93,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def wanted_digest(extra: str) -> str:
-    """Digest of all that decides what an extra installs."""
+    """Return the digest of all that decides what an extra installs."""
     import tomllib
 
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -109,7 +109,7 @@ def wanted_digest(extra: str) -> str:
 
 
 def venv_digest() -> str:
-    """Digest of what a virtual environment is tied to: its place and its interpreter."""
+    """Return the digest of what a virtual environment is tied to: its place and its interpreter."""
     return hashlib.sha256(f"{VENV} {base_python()} {sys.version}".encode()).hexdigest()
 
 
@@ -176,7 +176,7 @@ def log_tail(lines: int = 25) -> str:
 
 
 def pip_environment() -> dict[str, str]:
-    """Environment of pip: the caller's settings, patient with slow networks."""
+    """Return the environment of pip: the caller's settings, patient with slow networks."""
     environment = clean_environment()
     environment.setdefault("PIP_DEFAULT_TIMEOUT", "120")
     environment.setdefault("PIP_RETRIES", "10")
@@ -335,7 +335,7 @@ def execute(command: Sequence[str], **settings: str) -> NoReturn:
 
 
 def single_threaded() -> dict[str, str]:
-    """Settings that keep array libraries from starting threads of their own."""
+    """Return settings that keep array libraries from starting threads of their own."""
     names = ("OPENBLAS", "OMP", "MKL", "NUMEXPR")
     return {f"{name}_NUM_THREADS": "1" for name in names}
 
