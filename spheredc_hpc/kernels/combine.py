@@ -82,15 +82,15 @@ def _mean(
     frames: Image, valid: NDArray[np.bool_] | None, weights: Image | None
 ) -> NDArray[np.float64]:
     if weights is None and valid is None:
-        mean: NDArray[np.float64] = frames.mean(axis=0, dtype=np.float64)
-        return mean
+        return np.asarray(frames.mean(axis=0, dtype=np.float64))
     factor = np.ones(frames.shape) if weights is None else weights.astype(np.float64)
     if valid is not None:
         factor = np.where(valid, factor, 0.0)
         frames = np.where(valid, frames, 0.0)
     total = factor.sum(axis=0)
     summed = (frames * factor).sum(axis=0)
-    return np.divide(summed, total, out=np.full(total.shape, np.nan), where=total > 0)
+    mean = np.divide(summed, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return np.asarray(mean, np.float64)
 
 
 def _median(frames: Image, valid: NDArray[np.bool_] | None) -> NDArray[np.float64]:
