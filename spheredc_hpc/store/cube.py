@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,13 +143,18 @@ def to_dataset(cube: Level1Cube) -> xr.Dataset:
         for name in ("wavelength_um", "bandwidth_um", "pixel_scale_mas")
     }
     coordinates |= {name: (("time",), getattr(cube, name)) for name in _PER_FRAME}
-    coordinates["ao_quantity"] = ("ao_quantity", list(AO_QUANTITIES))
-    coordinates["metric"] = ("metric", list(cube.metrics))
-    coordinates["xy"] = ("xy", ["x", "y"])
+    coordinates["ao_quantity"] = ("ao_quantity", labels(AO_QUANTITIES))
+    coordinates["metric"] = ("metric", labels(cube.metrics))
+    coordinates["xy"] = ("xy", labels(("x", "y")))
     dataset = xr.Dataset(variables, coords=coordinates, attrs=cube.attrs)
     for name, unit in _UNITS.items():
         dataset[name].attrs["units"] = unit
     return dataset
+
+
+def labels(names: Sequence[str]) -> npt.NDArray[np.object_]:
+    """Make a label coordinate that is stored as variable-length text."""
+    return np.array(names, dtype=object)
 
 
 def write_cube(cube: Level1Cube, path: Path, compression_level: int = 1) -> None:

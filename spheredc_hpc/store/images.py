@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from spheredc_hpc.errors import DataError
-from spheredc_hpc.store.cube import image_encoding
+from spheredc_hpc.store.cube import image_encoding, labels
 
 Floats = npt.NDArray[np.float64]
 Images = npt.NDArray[np.float32]
@@ -135,8 +135,8 @@ def to_dataset(images: Level2Images) -> xr.Dataset:
     coordinates: dict[str, Any] = {
         name: (_DIMENSIONS[name], getattr(images, name)) for name in _COORDINATES
     }
-    coordinates["statistic"] = ("statistic", list(STATISTICS))
-    coordinates["source_column"] = ("source_column", list(SOURCE_COLUMNS))
+    coordinates["statistic"] = ("statistic", labels(STATISTICS))
+    coordinates["source_column"] = ("source_column", labels(SOURCE_COLUMNS))
     dataset = xr.Dataset(variables, coords=coordinates, attrs=images.attrs)
     for name, unit in _UNITS.items():
         dataset[name].attrs["units"] = unit
