@@ -6,6 +6,7 @@ everything is synced, and one rename publishes it. A directory without a receipt
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import os
@@ -202,16 +203,28 @@ def _complete(draft: Draft, writer: ProductWriter) -> Receipt:
 def _publish(ready: Path, target: Path, token: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.parent / f".{target.name}.{token}.old"
-    if target.exists():
-        target.rename(aside)
-    try:
-        ready.rename(target)
-    except OSError:
-        if aside.exists():
-            aside.rename(target)
-        raise
+    with _locked(target.parent):
+        if target.exists():
+            target.rename(aside)
+        try:
+            ready.rename(target)
+        except OSError:
+            if aside.exists():
+                aside.rename(target)
+            raise
     sync_directory(target.parent)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the lock of a directory: two writers of one product publish one after the other."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _sync_tree(root: Path) -> None:

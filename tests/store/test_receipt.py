@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -142,3 +143,17 @@ def test_a_version_set_aside_comes_back_if_its_successor_never_came(product):
     product.rename(product.parent / f".r.{DEAD_PID}-0123abcd.old")
     sweep(root)
     assert receipts.verify(product) == []
+
+
+def test_two_writers_of_one_product_leave_one_sound_version(tmp_path):
+    target = tmp_path / "observations" / "o" / "level2" / "r"
+
+    def write(number):
+        for _ in range(10):
+            with receipts.writing(target, draft()) as writer:
+                (writer.path / "number.txt").write_text(str(number))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert receipts.verify(target) == []
+    assert [p.name for p in target.parent.iterdir()] == ["r"]
