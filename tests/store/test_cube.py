@@ -87,5 +87,5 @@ def test_shapes_that_do_not_fit_are_named():
 
 
 def test_a_folder_without_a_cube_is_named(tmp_path):
-    with pytest.raises(DataError, match="nothing.zarr is no Level 1 cube"):
+    with pytest.raises(DataError, match=r"nothing\.zarr is no Level 1 cube"):
         read_cube(tmp_path / "nothing.zarr")

@@ -67,9 +67,14 @@ def test_missing_and_surplus_files_are_found(product):
 
 def test_an_error_inside_leaves_nothing_and_keeps_the_old_version(product):
     before = receipts.digest(product)
-    with pytest.raises(RuntimeError), receipts.writing(product, draft()) as writer:
-        (writer.path / "half").write_text("x")
-        raise RuntimeError
+
+    def fail_half_way():
+        with receipts.writing(product, draft()) as writer:
+            (writer.path / "half").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert receipts.digest(product) == before
     assert receipts.verify(product) == []
     assert [p.name for p in product.parent.iterdir()] == ["r"]
