@@ -11,6 +11,7 @@ from spheredc_hpc.errors import DataError, KernelInputError
 from spheredc_hpc.instrument.constants import Constants, default_constants
 
 IRDIS_FIELD = 1024
+RAW_SHAPES = {"IRDIS": (1024, 2048), "IFS": (2048, 2048), "ZIMPOL": (1024, 1156)}
 Window = tuple[slice, slice]
 
 
@@ -82,7 +83,7 @@ def detector(
     infrared = arm != "ZIMPOL"
     return Detector(
         arm=arm,
-        shape=_SHAPES[arm],
+        shape=RAW_SHAPES[arm],
         fields=fields,
         field_shape=field_shape,
         illuminated=illuminated,
@@ -111,7 +112,7 @@ def split_fields(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     KernelInputError
         If the planes have another shape.
     """
-    if planes.shape[-2:] != _SHAPES["IRDIS"]:
+    if planes.shape[-2:] != RAW_SHAPES["IRDIS"]:
         raise KernelInputError(f"IRDIS plane of shape {planes.shape[-2:]}; expected (1024, 2048)")
     rows = planes.reshape(*planes.shape[:-1], 2, IRDIS_FIELD)
     return np.moveaxis(rows, -2, -3)
@@ -135,15 +136,12 @@ def dither_offset_px(
     )
 
 
-_SHAPES = {"IRDIS": (1024, 2048), "IFS": (2048, 2048), "ZIMPOL": (1024, 1156)}
-
-
 def _geometry(
     arm: str, table: Constants
 ) -> tuple[tuple[slice, ...], tuple[int, int], tuple[Window, ...]]:
-    if arm not in _SHAPES:
-        raise DataError(f"no detector of arm {arm!r}; expected {', '.join(_SHAPES)}")
-    rows, columns = _SHAPES[arm]
+    if arm not in RAW_SHAPES:
+        raise DataError(f"no detector of arm {arm!r}; expected {', '.join(RAW_SHAPES)}")
+    rows, columns = RAW_SHAPES[arm]
     if arm != "IRDIS":
         whole = (slice(0, rows), slice(0, columns))
         return (slice(0, columns),), (rows, columns), (whole,)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.instrument.constants import Constants, default_constants
+from spheredc_hpc.instrument.headers import read_value
 
 OPEN = "OPEN"
 DUAL_BAND = {
@@ -160,6 +163,24 @@ def normalise_nd(nd: str) -> str:
     if name not in ("ND_1.0", "ND_2.0", "ND_3.5"):
         raise DataError(f"neutral density {nd!r} unknown; expected OPEN, ND_1.0, ND_2.0, ND_3.5")
     return name
+
+
+def irdis_combination(header: Mapping[str, Any]) -> str:
+    """Return the filter combination of an IRDIS header, one spelling; empty if not told.
+
+    From ``INS COMB IFLT``; without it from the two wheels, ``B_H`` and ``D_H23`` giving
+    ``DB_H23``.
+    """
+    combination = normalise_filter(read_value(header, "filter", ""))
+    if combination:
+        return combination
+    common = read_value(header, "common_filter", "")
+    dual = read_value(header, "dual_filter", "")
+    if dual.startswith("D_"):
+        name = "DB_NDH23" if (common, dual) == ("B_ND-H", "D_H23") else f"DB_{dual[2:]}"
+        return normalise_filter(name)
+    polariser = {"P0-90": "DP_0_", "P45-135": "DP_45_"}.get(dual, "")
+    return polariser + normalise_filter(common) if common else ""
 
 
 def _band(name: str, table: Constants) -> Band:

@@ -29,6 +29,8 @@ FRAME_CLASSES = (
     *(IFU_FLAT, DET_FLAT, UNKNOWN, IGNORED),
 )
 
+# Frames of TEST and TECHNICAL categories are not science; standards may be CALIB.
+ON_SKY = ("SCIENCE", "CALIB")
 LENSLET_SETUPS = ("OBS_YJ", "OBS_H")
 DETECTOR_FLAT_SETUPS = (
     *("CAL_BB_2_*", "CAL_NB1_1_*", "CAL_NB2_1_*", "CAL_NB3_1_*"),
@@ -48,8 +50,8 @@ class FrameRule:
         The class of a frame that fits.
     arms, modes, categories : tuple of str
         Any of these; empty is any at all.
-    tech_has, tech_lacks : tuple of str
-        Substrings of ``DPR TECH`` that must all be there, or must not.
+    tech_has : tuple of str
+        Substrings of ``DPR TECH`` that must all be there.
     extra : tuple of (str, tuple of str)
         Header values (logical names) and the patterns of which one must fit.
     note : str
@@ -62,7 +64,6 @@ class FrameRule:
     modes: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     tech_has: tuple[str, ...] = ()
-    tech_lacks: tuple[str, ...] = ()
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     note: str = ""
 
@@ -75,7 +76,6 @@ class FrameRule:
             and (not self.modes or mode in self.modes)
             and (not self.categories or category in self.categories)
             and all(word in technique for word in self.tech_has)
-            and not any(word in technique for word in self.tech_lacks)
             and all(
                 any(fnmatchcase(str(read_value(header, name, "")), pattern) for pattern in patterns)
                 for name, patterns in self.extra
@@ -86,13 +86,13 @@ class FrameRule:
 RULES: tuple[FrameRule, ...] = (
     FrameRule(("OBJECT,AO",), SPARTA),
     # IRDIS, and what both infrared arms share
-    FrameRule(("OBJECT",), SCIENCE_POL, arms=(IRDIS,), modes=("DPI",)),
-    FrameRule(("OBJECT",), SCIENCE_LSS, arms=(IRDIS,), modes=("LSS",)),
-    FrameRule(("OBJECT",), SCIENCE, arms=(IRDIS,)),
-    FrameRule(("OBJECT",), SCIENCE, arms=(IFS,)),
-    FrameRule(("OBJECT,CENTER",), CENTER),
-    FrameRule(("OBJECT,FLUX",), FLUX),
-    FrameRule(("SKY",), SKY),
+    FrameRule(("OBJECT",), SCIENCE_POL, (IRDIS,), ("DPI",), ON_SKY),
+    FrameRule(("OBJECT",), SCIENCE_LSS, (IRDIS,), ("LSS",), ON_SKY),
+    FrameRule(("OBJECT",), SCIENCE, (IRDIS,), ("DBI", "CBI", "SAM"), ON_SKY),
+    FrameRule(("OBJECT",), SCIENCE, (IFS,), ("YJ", "YH"), ON_SKY),
+    FrameRule(("OBJECT,CENTER",), CENTER, categories=ON_SKY),
+    FrameRule(("OBJECT,FLUX",), FLUX, categories=ON_SKY),
+    FrameRule(("SKY",), SKY, categories=ON_SKY),
     FrameRule(("STD", "STD,FLUX", "STD,CENTER"), STANDARD),
     FrameRule(("OBJECT,ASTROMETRY", "ASTROMETRY", "STD,ASTROMETRY"), STANDARD),
     FrameRule(("DARK",), DARK),
@@ -106,7 +106,7 @@ RULES: tuple[FrameRule, ...] = (
         arms=(IRDIS,),
         modes=("LSS",),
         categories=("CALIB",),
-        tech_has=("SPECTRUM", "CORONOGRAPHY"),
+        tech_has=("SPECTRUM", "CORON"),
         note="LSS calibration taken through the coronagraph, unfit for use",
     ),
     FrameRule(("LAMP,WAVE", "WAVE,LAMP"), WAVE, arms=(IRDIS,), modes=("LSS",)),
@@ -117,8 +117,8 @@ RULES: tuple[FrameRule, ...] = (
     FrameRule(("FLAT,LAMP",), IFU_FLAT, arms=(IFS,), extra=(("ifs_setup", LENSLET_SETUPS),)),
     FrameRule(("FLAT,LAMP",), DET_FLAT, arms=(IFS,), extra=(("ifs_setup", DETECTOR_FLAT_SETUPS),)),
     # ZIMPOL
-    FrameRule(("OBJECT",), SCIENCE_POL, arms=(ZIMPOL,), modes=("POLARIMETRY",)),
-    FrameRule(("OBJECT",), SCIENCE, arms=(ZIMPOL,)),
+    FrameRule(("OBJECT",), SCIENCE_POL, (ZIMPOL,), ("POLARIMETRY",), ON_SKY),
+    FrameRule(("OBJECT",), SCIENCE, (ZIMPOL,), ("IMAGING",), ON_SKY),
     FrameRule(("BIAS",), BIAS, arms=(ZIMPOL,)),
     FrameRule(("FLAT,POL,LAMP",), MODEM, arms=(ZIMPOL,)),
     FrameRule(("FLAT,LAMP",), FLAT, arms=(ZIMPOL,)),

@@ -1,0 +1,1 @@
+"""From files to frames: read headers, classify, list what cannot be read."""
