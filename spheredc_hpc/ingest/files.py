@@ -10,6 +10,7 @@ from pathlib import Path
 FITS_SUFFIXES = (".fits", ".fit", ".fts")
 PACKED_SUFFIXES = ("", ".gz", ".z")
 _ENDINGS = tuple(fits + packed for fits in FITS_SUFFIXES for packed in PACKED_SUFFIXES)
+DOES_NOT_EXIST = "does not exist"
 _SHOWN = 5
 
 
@@ -103,5 +104,5 @@ def _walk(
 
 def _reason(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return "does not exist"
+        return DOES_NOT_EXIST
     return f"cannot be read: {error.strerror or error}"

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import filecmp
 import logging
 import multiprocessing
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from spheredc_hpc.errors import SphereDCError
-from spheredc_hpc.ingest.files import list_files
+from spheredc_hpc.ingest.files import DOES_NOT_EXIST, list_files
 from spheredc_hpc.ingest.frames import raw_frame
 from spheredc_hpc.ingest.headers import HeaderError, Problem, read_file_header
 from spheredc_hpc.model.frame import RawFrame
 
 logger = logging.getLogger(__name__)
 
-BATCH = 64
+BATCH, AHEAD = 64, 4
 FEW_FILES = 500
 Header = Mapping[str, Any]
 Sink = Callable[[RawFrame, Header], None]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,13 @@ class ScannedFile:
     header: Header
 
 
-def scan(paths: Iterable[Path], *, workers: int = 1, sink: Sink | None = None) -> ScanResult:
+def scan(
+    paths: Iterable[Path],
+    *,
+    workers: int = 1,
+    sink: Sink | None = None,
+    progress: Progress | None = None,
+) -> ScanResult:
     """Read, classify and list raw files.
 
     Parameters
@@ -79,6 +86,8 @@ def scan(paths: Iterable[Path], *, workers: int = 1, sink: Sink | None = None) -
         Called with each frame and its full header in the order of the paths, as soon as it
         is read. Of files with one archive id only the first is passed on; if they turn out
         to differ, the id appears in the errors as ``conflict`` and the caller has to drop it.
+    progress : callable, optional
+        Called with the number of files done and in all after each file.
 
     Returns
     -------
@@ -86,16 +95,12 @@ def scan(paths: Iterable[Path], *, workers: int = 1, sink: Sink | None = None) -
         The same for any number of workers.
     """
     listing = list_files(paths)
-    errors = [
-        ScanError(
-            str(path),
-            "missing" if reason == "does not exist" else "unreadable",
-            f"{path}: {reason}",
-        )
-        for path, reason in listing.problems.items()
-    ]
+    errors = [_unlisted(path, reason) for path, reason in listing.problems.items()]
     same: dict[str, list[RawFrame]] = defaultdict(list)
-    for item in read_files(listing.files, workers=workers):
+    items = read_files(listing.files, workers=workers, with_headers=sink is not None)
+    for count, item in enumerate(items, start=1):
+        if progress is not None:
+            progress(count, len(listing.files))
         if isinstance(item, ScanError):
             errors.append(item)
             continue
@@ -111,18 +116,24 @@ def scan(paths: Iterable[Path], *, workers: int = 1, sink: Sink | None = None) -
     return ScanResult(frames, tuple(errors), (*listing.notes(), *notes))
 
 
-def read_files(files: Sequence[Path], *, workers: int = 1) -> Iterator[ScannedFile | ScanError]:
-    """Yield each file as read, in the given order."""
+def read_files(
+    files: Sequence[Path], *, workers: int = 1, with_headers: bool = True
+) -> Iterator[ScannedFile | ScanError]:
+    """Yield each file as read, in the given order; a few batches are read ahead."""
     if workers <= 1 or len(files) < FEW_FILES:
         for path in files:
             yield read_one(path)
         return
+    batches = (list(files[start : start + BATCH]) for start in range(0, len(files), BATCH))
+    waiting: deque[Future[list[ScannedFile | ScanError]]] = deque()
     context = multiprocessing.get_context("forkserver")
-    remaining = iter(files)
-    batches = iter(lambda: list(islice(remaining, BATCH)), [])
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        for items in pool.map(_read_batch, batches):
-            yield from items
+        for batch in batches:
+            waiting.append(pool.submit(_read_batch, batch, with_headers))
+            if len(waiting) > AHEAD * workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
 
 
 def read_one(path: Path) -> ScannedFile | ScanError:
@@ -136,8 +147,28 @@ def read_one(path: Path) -> ScannedFile | ScanError:
         return ScanError(str(path), "corrupt", f"{path}: {error}")
 
 
-def _read_batch(files: list[Path]) -> list[ScannedFile | ScanError]:
-    return [read_one(path) for path in files]
+def _read_batch(files: list[Path], with_headers: bool) -> list[ScannedFile | ScanError]:
+    items = [read_one(path) for path in files]
+    if with_headers:
+        return items
+    return [replace(item, header={}) if isinstance(item, ScannedFile) else item for item in items]
+
+
+def _unlisted(path: Path, reason: str) -> ScanError:
+    problem: Literal["missing", "unreadable"] = (
+        "missing" if reason == DOES_NOT_EXIST else "unreadable"
+    )
+    return ScanError(str(path), problem, f"{path}: {reason}")
+
+
+def _same_content(one: RawFrame, other: RawFrame) -> bool:
+    """Whether two files of one archive id hold the same; without checksums, by their bytes."""
+    if (one.header_digest, one.datasum) != (other.header_digest, other.datasum):
+        return False
+    try:
+        return bool(one.datasum) or filecmp.cmp(one.path, other.path, shallow=False)
+    except OSError:
+        return False
 
 
 def _without_duplicates(
@@ -149,8 +180,7 @@ def _without_duplicates(
     notes: list[str] = []
     for archive_id, frames in sorted(same.items()):
         first, *others = frames
-        contents = {(frame.header_digest, frame.datasum) for frame in frames}
-        if len(contents) > 1:
+        if not all(_same_content(first, other) for other in others):
             everywhere = ", ".join(frame.path for frame in frames)
             conflicts += [
                 ScanError(
