@@ -39,29 +39,37 @@ def allowed(field: Mapping[str, Any]) -> str:
     signs = {
         "minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<",
     }  # fmt: skip
-    variants = field.get("anyOf", [field])
-    words = []
-    for variant in variants:
-        if "enum" in variant:
-            words.append(", ".join(f"`{choice}`" for choice in variant["enum"]))
-            continue
-        words.append(variant.get("type", ""))
-        words += [f"{sign} {variant[key]}" for key, sign in signs.items() if key in variant]
-    return " ".join(words)
+    kinds = []
+    for variant in field.get("anyOf", [field]):
+        words = [f"{sign} {variant[key]}" for key, sign in signs.items() if key in variant]
+        choices = [f"`{choice}`" for choice in variant.get("enum", ())]
+        kinds.append(", ".join(choices or [variant.get("type", ""), *words]))
+    return " or ".join(kinds)
 
 
-def settings_rows(settings_class: Any, prefix: str = "") -> Iterator[tuple[object, ...]]:
-    """List the fields of a settings class, those of nested ones with a dotted name."""
+def settings_rows(
+    settings_class: Any, prefix: str = "", held: Any = None
+) -> Iterator[tuple[object, ...]]:
+    """List the fields of a settings class, those of nested ones with a dotted name.
+
+    `held` is the default of the field that holds the class; its values are the defaults then.
+    """
     from spheredc_hpc.config import Section
 
     properties = settings_class.model_json_schema()["properties"]
     for name, field in settings_class.model_fields.items():
-        kind = field.annotation
-        if inspect.isclass(kind) and issubclass(kind, Section) and kind is not Section:
-            yield from settings_rows(kind, f"{prefix}{name}.")
+        if held is not None:
+            default = getattr(held, name)
+        else:
+            default = field.get_default(call_default_factory=True)
+        if isinstance(default, Section) and default.plain():
+            yield from settings_rows(type(default), f"{prefix}{name}.", default)
             continue
-        default = "required" if field.is_required() else shown(field.get_default(True))
-        yield f"`{prefix}{name}`", default, allowed(properties[name]), field.description or ""
+        required = field.is_required() and held is None
+        meaning = field.description or ""
+        written = default.plain() if isinstance(default, Section) else default
+        text = "required" if required else shown(written)
+        yield f"`{prefix}{name}`", text, allowed(properties[name]), meaning
 
 
 def settings_table(settings_class: Any) -> str:
@@ -82,13 +90,12 @@ def registry_section(registry: Any) -> str:
 
 def configuration() -> str:
     """Write the sections of the configuration that do not come from a registry."""
-    from spheredc_hpc.config import AssociationSettings, ImagingSettings, OutputSettings, Recipe
+    from spheredc_hpc.config import AssociationSettings, OutputSettings, Recipe
 
     sections = {
         "`output`": OutputSettings,
         "`association`": AssociationSettings,
         "Every recipe of `level2`": Recipe,
-        "`imaging` of a recipe": ImagingSettings,
     }
     return "\n".join(f"## {title}\n\n{settings_table(kind)}" for title, kind in sections.items())
 
@@ -145,20 +152,20 @@ def frame_classes() -> str:
 
 
 def commands() -> str:
-    """Write every verb with the first line of its help."""
-    import click
+    """Write every verb with the first sentences of its help."""
     import typer.main
 
-    from spheredc_hpc.cli import app
+    from spheredc_hpc.cli import build, verb_names
 
-    def walk(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
-        if isinstance(command, click.Group):
+    def walk(command: Any, name: str) -> Iterator[tuple[str, str]]:
+        if hasattr(command, "commands"):
             for verb, child in sorted(command.commands.items()):
                 yield from walk(child, f"{name} {verb}")
         elif not command.hidden:
             yield f"`{name}`", (command.help or "").strip().split("\n\n")[0]
 
-    return table(("command", "does"), walk(typer.main.get_command(app), "spheredc"))
+    application = typer.main.get_command(build(verb_names()))
+    return table(("command", "does"), walk(application, "spheredc"))
 
 
 def pending() -> str:

@@ -75,3 +75,9 @@ def test_nothing_tracked_is_large(project_root):
         if (project_root / name).is_file()
     }
     assert [name for name, size in sizes.items() if size > 1_000_000] == []
+
+
+def test_every_fragment_is_of_a_known_kind(project_root, pyproject):
+    kinds = {kind["directory"] for kind in pyproject["tool"]["towncrier"]["type"]}
+    names = [path.name for path in (project_root / "docs" / "changes").glob("*.md")]
+    assert [name for name in names if name.split(".")[1:-1][-1:] not in [[k] for k in kinds]] == []
