@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from spheredc_hpc.model.product import Receipt
 from spheredc_hpc.steps.layout import split_product
 from spheredc_hpc.store import receipt as receipts
 from spheredc_hpc.store.codec import canonical_json, read_json, to_plain, write_text
+from spheredc_hpc.store.lock import exclusive
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ def make(
     target: Path, draft: receipts.Draft, build: Callable[[receipts.ProductWriter], None]
 ) -> Receipt:
     """Make one product unless an equal one is there.
+
+    One job at a time makes a product: a second one (the orphan of a killed run is still at
+    work, say) waits, and then finds the product current.
 
     Parameters
     ----------
@@ -54,20 +57,21 @@ def make(
     """
     root, product_id = split_product(target)
     record = failure_path(root, product_id)
-    if receipts.is_current(target, draft):
-        logger.info("%s is current", product_id)
-        os.utime(target / receipts.RECEIPT)
+    with exclusive(target.parent / f".{target.name}.lock"):
+        if receipts.is_current(target, draft):
+            logger.info("%s is current", product_id)
+            receipts.confirm(target)
+            record.unlink(missing_ok=True)
+            return receipts.read(target)
+        _refuse_known_failure(record, draft)
+        try:
+            with receipts.writing(target, draft) as writer:
+                build(writer)
+        except (DataError, ConfigError) as error:
+            _record_failure(record, product_id, draft, error)
+            raise
         record.unlink(missing_ok=True)
         return receipts.read(target)
-    _refuse_known_failure(record, draft)
-    try:
-        with receipts.writing(target, draft) as writer:
-            build(writer)
-    except (DataError, ConfigError) as error:
-        _record_failure(record, product_id, draft, error)
-        raise
-    record.unlink(missing_ok=True)
-    return receipts.read(target)
 
 
 def _refuse_known_failure(record: Path, draft: receipts.Draft) -> None:

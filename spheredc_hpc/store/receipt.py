@@ -33,12 +33,16 @@ from spheredc_hpc.store.codec import (
     read_json,
     sync_directory,
     to_plain,
+    write_text,
 )
 from spheredc_hpc.store.runinfo import run_info
 
 RECEIPT = "receipt.json"
 RUN = "run.json"
-_BESIDE = (RECEIPT, RUN)
+KEPT = ".receipt.json"
+"""Second name of the receipt. Snakemake removes the first one before it starts a job, which
+takes the product off the shelf; a job that finds it current puts it back."""
+_BESIDE = (RECEIPT, RUN, KEPT)
 
 logger = logging.getLogger(__name__)
 
@@ -156,6 +160,7 @@ def writing(target: Path, draft: Draft) -> Iterator[ProductWriter]:
                 receipt = _complete(draft, writer)
                 text = seal(to_plain(receipt))
                 (scratch / RECEIPT).write_text(text, encoding="utf-8")
+                _link(scratch / RECEIPT, scratch / KEPT)
                 (scratch / RUN).write_text(seal(run.finish()), encoding="utf-8")
                 if scratch != beside:
                     beside.parent.mkdir(parents=True, exist_ok=True)
@@ -216,6 +221,14 @@ def _publish(ready: Path, target: Path, token: str) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Hold the lock of a directory: two writers of one product publish one after the other."""
@@ -269,7 +282,10 @@ def read(path: Path) -> Receipt:
     DataError
         If there is no receipt or it is damaged.
     """
-    file = path / RECEIPT if path.is_dir() or path.name != RECEIPT else path
+    return _read_file(path / RECEIPT if path.is_dir() or path.name != RECEIPT else path)
+
+
+def _read_file(file: Path) -> Receipt:
     values = unseal(file)
     values.pop("digest")
     return from_plain(Receipt, values, str(file))
@@ -286,14 +302,30 @@ def product_ref(role: str, directory: Path, product_id: str) -> InputRef:
 
 
 def is_current(target: Path, draft: Draft) -> bool:
-    """Tell whether `target` already holds a sound product of equal inputs and settings."""
-    if not (target / RECEIPT).is_file():
+    """Tell whether `target` already holds a sound product of equal inputs and settings.
+
+    A product whose receipt Snakemake took away counts, by the receipt's second name.
+    """
+    name = RECEIPT if (target / RECEIPT).is_file() else KEPT
+    if not (target / name).is_file():
         return False
     try:
-        receipt = read(target)
+        receipt = _read_file(target / name)
     except DataError:
         return False
-    return draft.matches(receipt) and not verify(target)
+    return draft.matches(receipt) and not _problems(target, receipt)
+
+
+def confirm(target: Path) -> None:
+    """Put the receipt of a current product back if it was taken away, and date it now."""
+    receipt = target / RECEIPT
+    if not receipt.is_file():
+        try:
+            os.link(target / KEPT, receipt)
+        except OSError:
+            write_text((target / KEPT).read_text(encoding="utf-8"), receipt)
+        sync_directory(target)
+    os.utime(receipt)
 
 
 def verify(directory: Path) -> list[str]:
@@ -308,7 +340,14 @@ def verify(directory: Path) -> list[str]:
         receipt = read(directory)
     except DataError as error:
         return [str(error)]
+    return _problems(directory, receipt)
+
+
+def _problems(directory: Path, receipt: Receipt) -> list[str]:
     problems = []
+    kept = directory / KEPT
+    if kept.is_file() and kept.read_bytes() != seal(to_plain(receipt)).encode():
+        problems.append(f"{kept}: differs from {RECEIPT}")
     try:
         unseal(directory / RUN)
     except DataError as error:

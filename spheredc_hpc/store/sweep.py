@@ -9,6 +9,9 @@ from pathlib import Path
 
 import psutil
 
+from spheredc_hpc.store.lock import is_held
+from spheredc_hpc.store.receipt import KEPT, RECEIPT
+
 logger = logging.getLogger(__name__)
 
 _LEFT_BEHIND = re.compile(r"^\.(?P<name>.+)\.(?P<pid>\d+)-[0-9a-f]{8}\.(?P<kind>part|old)$")
@@ -35,8 +38,11 @@ def sweep(root: Path) -> list[Path]:
             match = _LEFT_BEHIND.match(path.name)
             if match is None or not path.is_dir() or psutil.pid_exists(int(match["pid"])):
                 continue
+            if is_held(path.parent / f".{match['name']}.lock"):
+                continue  # its writer lives, on another host
             target = path.parent / match["name"]
-            if match["kind"] == "old" and not (target / "receipt.json").is_file():
+            sound = any((target / name).is_file() for name in (RECEIPT, KEPT))
+            if match["kind"] == "old" and not sound:
                 if target.exists():
                     shutil.rmtree(target)
                 path.rename(target)
