@@ -1,0 +1,1 @@
+"""Runs over many observations: the sheet of a plan, Snakemake, what came of it."""
