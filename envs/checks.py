@@ -15,44 +15,34 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+SNAKEFILE = ROOT / "Snakefile"
 BIN = Path(sys.executable).parent
-Command = list[str]
 
 
-def tool(name: str, *arguments: str) -> list[Command]:
+def tool(name: str, *arguments: str) -> list[str]:
     """Return the command of one of the environment's tools."""
-    return [[str(BIN / name), *arguments]]
+    return [str(BIN / name), *arguments]
 
 
-def workflow_files() -> list[str]:
-    """Return the Snakefile and its rule files."""
-    rules = sorted((ROOT / "workflow").rglob("*.smk"))
-    return [str(path) for path in [ROOT / "Snakefile", *rules] if path.exists()]
+def snakefmt() -> list[str]:
+    """Check the layout of the Snakefile and its rule files."""
+    rules = sorted(str(path) for path in (ROOT / "workflow").rglob("*.smk"))
+    return tool("snakefmt", "--check", str(SNAKEFILE), *rules)
 
 
-def snakefmt() -> list[Command]:
-    """Check the layout of the rules."""
-    files = workflow_files()
-    return tool("snakefmt", "--check", *files) if files else []
-
-
-def snakemake() -> list[Command]:
+def snakemake() -> list[str]:
     """Let Snakemake judge the rules, on an empty result root."""
-    if not workflow_files():
-        return []
     scratch = tempfile.mkdtemp(prefix="spheredc-lint-")
-    return tool(
-        "snakemake", "--lint", "--directory", scratch, "--snakefile", str(ROOT / "Snakefile")
-    )
+    return tool("snakemake", "--lint", "--directory", scratch, "--snakefile", str(SNAKEFILE))
 
 
-def packaging() -> list[Command]:
+def packaging() -> list[str]:
     """Check constraints, package data and import rules by their contract tests."""
     files = ["tests/contracts/test_packaging.py", "tests/contracts/test_imports.py"]
     return tool("pytest", "-q", "--no-header", "-p", "no:cacheprovider", *files)
 
 
-CHECKS: dict[str, Callable[[], list[Command]]] = {
+CHECKS: dict[str, Callable[[], list[str]]] = {
     "mypy": lambda: tool("mypy"),
     "ruff": lambda: tool("ruff", "check", "."),
     "format": lambda: tool("ruff", "format", "--check", "."),
@@ -66,18 +56,13 @@ CHECKS: dict[str, Callable[[], list[Command]]] = {
 def check(name: str) -> bool:
     """Run one check and show what it said if it failed."""
     began = time.monotonic()
-    said: list[str] = []
-    good = True
-    for command in CHECKS[name]():
-        done = subprocess.run(
-            command, cwd=ROOT, check=False, stdin=subprocess.DEVNULL, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={**os.environ, "NO_COLOR": "1"},
-        )  # fmt: skip
-        good = good and done.returncode == 0
-        said.append(done.stdout)
-    report = "" if good else "\n" + "\n".join(said)
+    done = subprocess.run(
+        CHECKS[name](), cwd=ROOT, check=False, stdin=subprocess.DEVNULL, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    good = done.returncode == 0
     verdict = "ok" if good else "FAILED"
+    report = "" if good else f"\n{done.stdout}"
     print(f"{name:10s} {verdict} ({time.monotonic() - began:.1f} s){report}", flush=True)
     return good
 

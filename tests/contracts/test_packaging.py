@@ -80,4 +80,5 @@ def test_nothing_tracked_is_large(project_root):
 def test_every_fragment_is_of_a_known_kind(project_root, pyproject):
     kinds = {kind["directory"] for kind in pyproject["tool"]["towncrier"]["type"]}
     names = [path.name for path in (project_root / "docs" / "changes").glob("*.md")]
-    assert [name for name in names if name.split(".")[1:-1][-1:] not in [[k] for k in kinds]] == []
+    known = re.compile(rf"[a-z0-9-]+\.({'|'.join(kinds)})\.md")
+    assert [name for name in names if known.fullmatch(name) is None] == []
