@@ -268,7 +268,7 @@ def install_debian_package() -> None:
 def build_venv() -> None:
     """Make a fresh environment with a pip of its own, in place of an unfinished or old one."""
     if VENV.exists():
-        if not BOOKS.is_dir():
+        if not BOOKS.is_dir() and any(VENV.iterdir()):
             raise BootstrapError(
                 f"{VENV} exists but was not made here. Remove it, or let SPHEREDC_VENV name "
                 "another folder for the environment."
