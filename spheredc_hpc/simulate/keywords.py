@@ -1,0 +1,327 @@
+"""Header values of every raw file, and the cards made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import get_body
+from astropy.time import Time
+
+from spheredc_hpc.instrument import site
+from spheredc_hpc.instrument.headers import iso_from_mjd, mjd_from_iso, pack_dms, pack_hms
+from spheredc_hpc.simulate.atmosphere import Weather
+from spheredc_hpc.simulate.cards import Value, eso_cards, format_card
+from spheredc_hpc.simulate.frames import endpoints
+from spheredc_hpc.simulate.scene import IrdisScenario, Target
+from spheredc_hpc.simulate.sky import (
+    SECONDS_PER_DAY,
+    SkyState,
+    derotator_angle_deg,
+    derotator_error_deg,
+    location,
+)
+from spheredc_hpc.simulate.streams import stream
+from spheredc_hpc.simulate.timeline import PlannedFile
+
+PRODUCT_TYPES = {
+    "OBJECT": ("SCIENCE", "OBJECT", "IMAGE,DUAL,CORONOGRAPHY"),
+    "CENTER": ("SCIENCE", "OBJECT,CENTER", "IMAGE,DUAL,CORONOGRAPHY"),
+    "FLUX": ("SCIENCE", "OBJECT,FLUX", "IMAGE,DUAL,CORONOGRAPHY"),
+    "SKY": ("SCIENCE", "SKY", "IMAGE,DUAL,CORONOGRAPHY"),
+    "DARK": ("CALIB", "DARK", "IMAGE"),
+    "BACKGROUND": ("CALIB", "DARK,BACKGROUND", "IMAGE"),
+    "FLAT": ("CALIB", "FLAT,LAMP", "IMAGE,DUAL"),
+}
+TEMPLATES = {
+    "DARK": ("SPHERE_irdis_cal_dark", "IRDIS darks"),
+    "BACKGROUND": ("SPHERE_irdis_cal_background", "IRDIS instrument background"),
+    "FLAT": ("SPHERE_irdis_cal_flat", "IRDIS lamp flats"),
+}
+OBSERVE = ("SPHERE_irdis_dbi_obs", "IRDIS dual-band imaging")
+CALIBRATION_PROGRAMME = "60.A-9255(A)"
+DAYTIME_OB = 200313600
+ND_SLOTS = {"OPEN": 1, "ND_1.0": 2, "ND_2.0": 3, "ND_3.5": 4}
+SECONDS_PER_RAMP_READ = 1.65
+FOREIGN_OFFSET_DEG = 2.5
+
+
+@dataclass(frozen=True)
+class HeaderMaker:
+    """Makes the cards of the files of one night.
+
+    Parameters
+    ----------
+    scenario : IrdisScenario
+    files : list of PlannedFile
+    weather : Weather
+    derotator_fix_mjd, pitch_um, gain : float
+        Date of the repaired elevation law [d], pixel pitch [um], gain [e-/ADU].
+    """
+
+    scenario: IrdisScenario
+    files: list[PlannedFile]
+    weather: Weather
+    derotator_fix_mjd: float
+    pitch_um: float
+    gain: float
+
+    def cards(self, file: PlannedFile) -> list[str]:
+        """All cards of one image file but the checksums."""
+        state = endpoints(self._pointing(file), file) if file.on_sky else None
+        values = self._detector(file) | self._setup(file) | self._template(file)
+        if state is not None:
+            values |= self._telescope(file, state) | self._block(file)
+        without = ["ESO DET FRAM UTC"] if self.scenario.defects.missing_fram_utc else []
+        body = eso_cards(values, calibration=not file.on_sky, without=without)
+        archive = format_card("ARCFILE", f"{archive_id(file)}.fits", comment="Archive file name")
+        return [*self._basic(file, state), *body, archive]
+
+    def _pointing(self, file: PlannedFile) -> IrdisScenario:
+        """The scenario, or one that points elsewhere for a foreign file."""
+        if not self.is_foreign(file):
+            return self.scenario
+        target: Target = self.scenario.target
+        moved = target.model_copy(
+            update={"name": "HIP_99999", "dec_deg": target.dec_deg + FOREIGN_OFFSET_DEG}
+        )
+        return self.scenario.model_copy(update={"target": moved})
+
+    def is_foreign(self, file: PlannedFile) -> bool:
+        """Whether this file claims another target."""
+        last = max((f.index for f in self.files if f.kind == "OBJECT"), default=-1)
+        return self.scenario.defects.foreign_target and file.index == last
+
+    def _basic(self, file: PlannedFile, state: SkyState | None) -> list[str]:
+        target = self._pointing(file).target
+        _, dpr_type, _ = PRODUCT_TYPES[file.kind]
+        written = iso_from_mjd(file.end_mjd)
+        shape: list[tuple[str, Value, int | None, str]] = [
+            ("SIMPLE", True, None, "Standard FITS"),
+            ("BITPIX", -32, None, "Bits per pixel"),
+            ("NAXIS", 3, None, "Number of axes"),
+            ("NAXIS1", 2048, None, "Columns"),
+            ("NAXIS2", 1024, None, "Rows"),
+            ("NAXIS3", file.n_planes, None, "Integrations"),
+            ("EXTEND", True, None, "Extensions may be present"),
+            ("BZERO", 0.0, 1, "Zero point of the pixel values"),
+            ("BSCALE", 1.0, 1, "Scale of the pixel values"),
+            ("ORIGIN", "ESO-PARANAL", None, "Observatory"),
+            ("DATE", written, None, "File written"),
+            ("TELESCOP", "ESO-VLT-U3", None, "Telescope"),
+            ("INSTRUME", "SPHERE", None, "Instrument"),
+            ("OBJECT", target.name if state is not None else dpr_type, None, "Target"),
+        ]
+        if state is not None:
+            shape += [
+                ("RA", target.ra_deg, 6, "[deg] Pointing, J2000"),
+                ("DEC", target.dec_deg, 5, "[deg] Pointing, J2000"),
+                ("EQUINOX", 2000.0, 1, "Equinox"),
+                ("RADECSYS", "FK5", None, "Coordinate system"),
+            ]
+        shape += [
+            ("EXPTIME", file.dit_s, 7, "[s] Integration time"),
+            ("MJD-OBS", file.start_mjd, 8, "Start"),
+            ("DATE-OBS", iso_from_mjd(file.start_mjd), None, "Start"),
+        ]
+        if state is not None:
+            clock = (file.start_mjd % 1.0) * SECONDS_PER_DAY
+            shape += [
+                ("UTC", float(np.floor(clock)), 3, "[s] Time of day"),
+                ("LST", float(state.lst_s[1]), 3, "[s] Sidereal time"),
+            ]
+        shape += [("PI-COI", "UNKNOWN", None, "Principal investigator")]
+        if state is not None:
+            shape += [("OBSERVER", "UNKNOWN", None, "Observer")]
+        return [format_card(*card) for card in [*shape, *_pixel_axes(), *self._origin(file)]]
+
+    def _origin(self, file: PlannedFile) -> list[tuple[str, Value, int | None, str]]:
+        year = mjd_from_iso(f"{iso_from_mjd(file.start_mjd)[:4]}-01-01T00:00:00")
+        day = int(file.start_mjd - year) + 1
+        name = f"SPHERE_IRDIS_{file.kind}{day:03d}_{file.index + 1:04d}.fits"
+        return [
+            ("ORIGFILE", name, None, "File name at the telescope"),
+            ("BUNIT", "adu", None, "Unit of the pixel values"),
+        ]
+
+    def _detector(self, file: PlannedFile) -> dict[str, Value]:
+        reads = max(int(file.dit_s / SECONDS_PER_RAMP_READ), 4)
+        duration = file.n_planes * file.cadence_s
+        return {
+            "ESO DET ACQ1 QUEUE": file.ndit,
+            "ESO DET CHIP1 GAIN": self.gain,
+            "ESO DET CHOP TIM": file.dit_s,
+            "ESO DET DITDELAY": file.delay_s,
+            "ESO DET EXP ID": file.index + 1,
+            "ESO DET FRAM NO": file.n_planes,
+            "ESO DET FRAM UTC": iso_from_mjd(file.end_mjd),
+            "ESO DET NDIT": file.ndit,
+            "ESO DET NDSAMPLES": reads,
+            "ESO DET SEQ UTC": iso_from_mjd(file.start_mjd),
+            "ESO DET SEQ1 DIT": file.dit_s,
+            "ESO DET SEQ1 EXPTIME": duration,
+            "ESO DET SEQ1 MINDIT": min(0.97 * file.dit_s, file.dit_s),
+            "ESO DET SEQ1 REALDIT": file.dit_s,
+        }
+
+    def _setup(self, file: PlannedFile) -> dict[str, Value]:
+        scenario, sky = self.scenario, file.on_sky
+        category, dpr_type, technique = PRODUCT_TYPES[file.kind]
+        if scenario.defects.old_spelling:
+            dpr_type = dpr_type.replace("CENTER", "CENTRE")
+        common, dual = _wheels(scenario.filter)
+        pupil = scenario.pointing.tracking == "PUPIL"
+        values: dict[str, Value] = {
+            "ESO DPR CATG": category,
+            "ESO DPR TYPE": dpr_type,
+            "ESO DPR TECH": technique,
+            "ESO INS COMB ICOR": scenario.coronagraph if sky else "N_NS_OPAQUE",
+            "ESO INS COMB IFLT": scenario.filter,
+            "ESO INS1 FILT NAME": common,
+            "ESO INS1 FILT ID": f"FILT_{common}",
+            "ESO INS1 OPTI2 NAME": dual,
+            "ESO INS1 OPTI2 ID": f"FILT_{dual}",
+            "ESO INS1 OPTI2 TYPE": f"FILT_{dual}",
+            "ESO INS1 DITH POSX": float(round(file.dither_px[0])),
+            "ESO INS1 DITH POSY": float(round(file.dither_px[1])),
+            "ESO INS1 PAC X": file.dither_px[0] * self.pitch_um,
+            "ESO INS1 PAC Y": file.dither_px[1] * self.pitch_um,
+            "ESO INS4 FILT2 NAME": file.nd,
+            "ESO INS4 FILT2 ID": file.nd,
+            "ESO INS4 FILT2 NO": ND_SLOTS[file.nd],
+            "ESO INS4 SHUT ST": sky,
+            "ESO INS4 COMB CAL": "OBS" if sky else "CAL",
+            "ESO INS4 COMB ROT": ("PUPIL" if pupil else "FIELD") if sky else "CAL_ZENITH",
+            "ESO INS4 DROT2 MODE": ("ELEV" if pupil else "SKY") if sky else "STAT",
+            "ESO INS4 DROT2 POSANG": scenario.pointing.posang_deg if sky else 0.0,
+            "ESO OCS WAFFLE ORIENT": scenario.wavefront.waffle_orientation,
+            "ESO SEQ CORO XC": scenario.pointing.star_left_px[0],
+            "ESO SEQ CORO YC": scenario.pointing.star_left_px[1],
+        }
+        if file.kind == "DARK":
+            values |= {"ESO INS1 OPTI1 NAME": "CLOSED", "ESO INS1 OPTI1 ID": "CLOSED"}
+        return values
+
+    def _template(self, file: PlannedFile) -> dict[str, Value]:
+        name, title = OBSERVE if file.on_sky else TEMPLATES[file.kind]
+        mates = [
+            f for f in self.files if f.on_sky == file.on_sky and (f.on_sky or f.kind == file.kind)
+        ]
+        start = min(f.start_mjd for f in mates) - 35 / SECONDS_PER_DAY
+        return {
+            "ESO TPL ID": name,
+            "ESO TPL NAME": title,
+            "ESO TPL PRESEQ": f"{name}.seq",
+            "ESO TPL EXPNO": file.exposure,
+            "ESO TPL NEXP": len(mates),
+            "ESO TPL START": iso_from_mjd(start, digits=0),
+            "ESO OBS START": iso_from_mjd(start - 0.013, digits=0),
+            "ESO OBS ID": self.scenario.ob_id if file.on_sky else DAYTIME_OB,
+            "ESO OBS NAME": "Calibration",
+            "ESO OBS PROG ID": self.scenario.programme if file.on_sky else CALIBRATION_PROGRAMME,
+        }
+
+    def _block(self, file: PlannedFile) -> dict[str, Value]:
+        target = self._pointing(file).target
+        closed = "CLOSED_LOOP"
+        open_loop = (
+            self.scenario.defects.open_loop and file.kind == "OBJECT" and file.number == 0
+        )
+        bright = self.scenario.target.r_magnitude < 10.5
+        return {
+            "ESO OBS TARG NAME": target.name,
+            "ESO OBS NAME": f"{target.name}_{self.scenario.filter}",
+            "ESO OCS OBSTYPE LIST": "C F O F C S",
+            "ESO AOS HOLOOP STATE": "OPEN_LOOP" if open_loop else closed,
+            "ESO AOS TTLOOP STATE": "OPEN_LOOP" if open_loop else closed,
+            "ESO AOS VISWFS MODE": "GAIN_1_FREQ_1200Hz" if bright else "GAIN_1000_FREQ_300Hz",
+        }
+
+    def _telescope(self, file: PlannedFile, state: SkyState) -> dict[str, Value]:
+        scenario, target = self.scenario, self._pointing(file).target
+        rng = stream(scenario.seed, "ambient", file.index)
+        air = state.airmass
+        seen = self.weather.at([file.start_mjd, file.end_mjd])
+        zenith = seen.seeing_arcsec / air[1:] ** 0.6
+        quality = float(zenith[0] * 0.85)
+        drot = self._derotator(target, state)
+        ra, dec = pack_hms(float(state.ra_deg[1])), pack_dms(float(state.dec_deg[1]))
+        moon_ra, moon_dec = _moon(file.start_mjd)
+        values: dict[str, Value] = {
+            "ESO TEL ALT": float(state.altitude_deg[1]),
+            "ESO TEL AZ": float(state.azimuth_deg[1]),
+            "ESO TEL PARANG START": float(state.parang_deg[0]),
+            "ESO TEL PARANG END": float(state.parang_deg[2]),
+            "ESO TEL AIRM START": float(air[1]),
+            "ESO TEL AIRM END": float(air[2]),
+            "ESO TEL AMBI FWHM START": float(zenith[0]),
+            "ESO TEL AMBI FWHM END": float(zenith[1]),
+            "ESO TEL AMBI TAU0": float(seen.tau0_ms[0] * air[1] ** 0.6 / 1000),
+            "ESO TEL AMBI WINDSP": float(np.clip(rng.normal(7.0, 1.0), 0.5, 15.0)),
+            "ESO TEL AMBI WINDDIR": float(rng.uniform(10.0, 30.0)),
+            "ESO TEL AMBI TEMP": float(rng.normal(13.0, 0.3)),
+            "ESO TEL AMBI RHUM": float(rng.uniform(10.0, 20.0)),
+            "ESO TEL IA FWHM": quality,
+            "ESO TEL IA FWHMLIN": quality * 1.04,
+            "ESO TEL IA FWHMLINOBS": quality * 1.04 * float(air[1]) ** 0.6,
+            "ESO TEL MOON RA": moon_ra,
+            "ESO TEL MOON DEC": moon_dec,
+            "ESO TEL GEOLAT": site.latitude_deg,
+            "ESO TEL GEOLON": site.longitude_deg,
+            "ESO TEL GEOELEV": site.elevation_m,
+            "ESO TEL TARG ALPHA": pack_hms(target.ra_deg),
+            "ESO TEL TARG DELTA": pack_dms(target.dec_deg),
+            "ESO TEL TARG PMA": target.pm_ra_mas_yr / 1000,
+            "ESO TEL TARG PMD": target.pm_dec_mas_yr / 1000,
+            "ESO ADA GUID RA": target.ra_deg + 0.07,
+            "ESO ADA GUID DEC": target.dec_deg - 0.06,
+            "ESO INS4 DROT2 BEGIN": float(drot[1]),
+            "ESO INS4 DROT2 END": float(drot[2]),
+        }
+        for device in ("ADC1", "ADC2", "ADC3", "ADC4", "DROT1", "DROT2", "DROT3"):
+            values[f"ESO INS4 {device} RA"] = ra
+            values[f"ESO INS4 {device} DEC"] = dec
+        return values
+
+    def _derotator(self, target: Target, state: SkyState) -> np.ndarray:
+        pointing = self.scenario.pointing
+        error = np.zeros(state.mjd.size)
+        if state.mjd[1] < self.derotator_fix_mjd:
+            error = derotator_error_deg(target, state.mjd, pointing.derotator_lag_s)
+        return derotator_angle_deg(state, pointing.tracking, pointing.posang_deg, error)
+
+
+def archive_id(file: PlannedFile) -> str:
+    """Name of the file in the archive, without extension."""
+    return f"SPHER.{iso_from_mjd(file.start_mjd, digits=3)}"
+
+
+def _wheels(combination: str) -> tuple[str, str]:
+    """Common filter and dual filter of a combination such as ``DB_H23``."""
+    kind, _, bands = combination.partition("_")
+    if kind != "DB":
+        return f"{kind[0]}_{bands}", "CLEAR"
+    special = {"NDH23": ("B_ND-H", "D_H23"), "H34": ("B_Hcmp2", "D_H34")}
+    letter = "Ks" if bands.startswith("K") else bands[0]
+    return special.get(bands, (f"B_{letter}", f"D_{bands}"))
+
+
+def _pixel_axes() -> list[tuple[str, Value, int | None, str]]:
+    """The placeholder coordinate system of raw files."""
+    cards: list[tuple[str, Value, int | None, str]] = []
+    for axis in (1, 2, 3):
+        cards += [
+            (f"CTYPE{axis}", "PIXEL", None, "Pixel coordinates"),
+            (f"CRPIX{axis}", 0.5 if axis < 3 else 1.0, 1, "Reference pixel"),
+            (f"CRVAL{axis}", 1.0, 1, "Value at the reference pixel"),
+        ]
+        for other in (1, 2, 3):
+            cards.append((f"CD{axis}_{other}", float(axis == other), 1, "Transformation"))
+    return cards
+
+
+def _moon(mjd: float) -> tuple[float, float]:
+    """Position of the moon [deg]."""
+    body = get_body("moon", Time(mjd, format="mjd", scale="utc"), location(), ephemeris="builtin")
+    return float(body.ra.to_value(u.deg)), float(body.dec.to_value(u.deg))
