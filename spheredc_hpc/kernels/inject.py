@@ -149,13 +149,14 @@ def add_companion(
     offset_px: tuple[float, float],
     rotation: Rotation,
     flux: float | Floats = 1.0,
+    corner_px: tuple[int, int] | None = None,
 ) -> None:
     """Add one companion to frames, in place.
 
     Parameters
     ----------
     frames : array of float32, shape (n_time, ny, nx)
-        Frames centred on pixel ``(n // 2, n // 2)``; what falls outside is lost.
+        Frames, or the same window of each; what falls outside is lost.
     stamp : Stamp
         Point-spread function.
     offset_px : (float, float)
@@ -164,6 +165,9 @@ def add_companion(
         Angles of the frames.
     flux : float or array, shape (n_time,)
         Factor on the PSF, per frame if it varies.
+    corner_px : (int, int), optional
+        Offset ``(dx, dy)`` of the first pixel of `frames` from the star; if absent, the star
+        stands on pixel ``(n // 2, n // 2)``.
 
     Raises
     ------
@@ -174,10 +178,11 @@ def add_companion(
     if rotation.middle_deg.shape != (n_time,):
         raise KernelInputError(f"{rotation.middle_deg.shape} angles for {n_time} frames")
     scale = np.broadcast_to(np.asarray(flux, np.float64), (n_time,))
+    corner_x, corner_y = corner_px if corner_px is not None else (-(nx // 2), -(ny // 2))
     xs, ys = sub_positions(*offset_px, rotation)
     for i in range(n_time):
         image, x0, y0 = stamp.smeared(xs[i], ys[i])
-        x0, y0 = x0 + nx // 2, y0 + ny // 2
+        x0, y0 = x0 - corner_x, y0 - corner_y
         left, low = max(x0, 0), max(y0, 0)
         right, high = min(x0 + image.shape[1], nx), min(y0 + image.shape[0], ny)
         if left < right and low < high:

@@ -75,8 +75,9 @@ def rotate_fft(frames: Array, angles_deg: float | Sequence[float] | Array) -> Ar
     Larkin, Oldenburg & Klemm (1997), Opt. Commun. 139, 99: shears along x, y and x by
     phase ramps. The turn is first reduced to at most 45 degrees by exact quarter turns.
     Rows and columns are padded along the sheared axis only, by what the angle asks and
-    `GUARD_PX`, so that nothing to speak of comes around the edge. Image content must be sampled to better than 2.2 pixels per
-    resolution element, as intermediate steps stretch the spectrum by up to 8 %.
+    `GUARD_PX`, so that nothing to speak of comes around the edge. Image content must be
+    sampled to better than 2.2 pixels per resolution element, as intermediate steps stretch
+    the spectrum by up to 8 %.
     Cost: O(n**2 log n), six real transforms per frame.
     """
     xp = array_namespace(frames)

@@ -1,0 +1,1 @@
+"""Companion images from master cubes: zones, throughput, S/N, contrast, sources."""

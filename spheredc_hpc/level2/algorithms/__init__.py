@@ -1,0 +1,1 @@
+"""Subtraction algorithms, one file each; the registry imports them all."""

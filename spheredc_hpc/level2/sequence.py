@@ -1,0 +1,204 @@
+"""One channel of a master cube, made ready for the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spheredc_hpc.config.recipe import ImagingSettings
+from spheredc_hpc.errors import DataError, KernelInputError
+from spheredc_hpc.kernels.aperture import aperture_sum
+from spheredc_hpc.kernels.inject import Rotation, Stamp
+from spheredc_hpc.kernels.psf import centred_psf, fit_psf
+from spheredc_hpc.level2 import zones
+from spheredc_hpc.store.cube import Level1Cube
+
+Floats = NDArray[np.float64]
+
+# Telescope pupil that sets the width assumed where there is no PSF [m].
+_PUPIL_M = 8.0
+_MAS_PER_RAD = 180 / np.pi * 3.6e6
+# Half size of the PSF stamp used for injections, in FWHM.
+_STAMP_FWHM = 5.0
+
+
+@dataclass(frozen=True)
+class Star:
+    """The unsaturated star of one channel.
+
+    Attributes
+    ----------
+    stamp : Stamp
+        PSF in the units of the frames; with factor `c` it is a companion of contrast `c`.
+    fwhm_px : float
+        Full width at half maximum of its core [px].
+    flux : float
+        Sum in an aperture of one FWHM [adu/s]; NaN where no PSF was taken.
+    scatter : float
+        Relative scatter of that sum between the exposures, of their mean.
+    """
+
+    stamp: Stamp
+    fwhm_px: float
+    flux: float
+    scatter: float
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether fluxes can be given relative to the star."""
+        return bool(np.isfinite(self.flux))
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Frames of one wavelength.
+
+    Attributes
+    ----------
+    frames : array of float32, shape (time, side, side)
+        Finite frames [adu/s], star on the middle pixel.
+    common : array of bool, shape (side, side)
+        Pixels with data.
+    zone : array of bool, shape (side, side)
+        Pixels that define the model of the star.
+    rotation : Rotation
+        Angles of the frames.
+    star : Star
+        PSF and its flux.
+    pixel_scale_mas : float
+        [mas/px].
+    inner_px, outer_px : float
+        Radii of the zone [px].
+    centre_err_px : float
+        Error of the star's position that all frames have in common [px].
+    """
+
+    frames: NDArray[np.float32]
+    common: zones.Mask
+    zone: zones.Mask
+    rotation: Rotation
+    star: Star
+    pixel_scale_mas: float
+    inner_px: float
+    outer_px: float
+    centre_err_px: float
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """All channels of a cube and the frames that were used."""
+
+    channels: tuple[Channel, ...]
+    selection: zones.Selection
+
+
+def prepare(cube: Level1Cube, imaging: ImagingSettings) -> Sequence:
+    """Select frames, cut the window out and calibrate the star of every channel.
+
+    Parameters
+    ----------
+    cube : Level1Cube
+        Master cube.
+    imaging : ImagingSettings
+        Radii of the zone.
+
+    Returns
+    -------
+    Sequence
+
+    Raises
+    ------
+    DataError
+        If no frame or no pixel of the zone can be used.
+    """
+    scale = cube.pixel_scale_mas
+    window = zones.window_of(cube.science.shape[-2:], imaging.outer_mas / float(scale.min()))
+    area = zones.annulus(
+        window.side, imaging.inner_mas / float(scale.max()), imaging.outer_mas / float(scale.min())
+    )
+    selection = zones.select_frames(cube, window, area)
+    if not selection.keep.any():
+        raise DataError("no usable frame: " + "; ".join(selection.reasons))
+    rotation = _rotation(cube, selection.keep)
+    channels = []
+    for k in range(cube.science.shape[0]):
+        valid = zones.valid_pixels(cube, k, window)[selection.keep]
+        science = cube.science[k, :, window.rows, window.columns][selection.keep]
+        frames, common = zones.filled_frames(science, valid)
+        inner, outer = imaging.inner_mas / scale[k], imaging.outer_mas / scale[k]
+        zone = zones.annulus(window.side, inner, outer) & common
+        if not zone.any():
+            raise DataError(f"channel {k}: no pixel of the zone is valid in the frames used")
+        centre_err = cube.centre_err_px[k, selection.keep]
+        error = float(np.nanmedian(centre_err)) if np.isfinite(centre_err).any() else 0.0
+        channels.append(
+            Channel(
+                frames,
+                common,
+                zone,
+                rotation,
+                star_of(cube.psf[k], float(cube.wavelength_um[k]), float(scale[k])),
+                float(scale[k]),
+                float(inner),
+                float(outer),
+                error,
+            )
+        )
+    return Sequence(tuple(channels), selection)
+
+
+def _rotation(cube: Level1Cube, keep: zones.Mask) -> Rotation:
+    middle = cube.derotation_deg[keep]
+    start, end = cube.derotation_start_deg[keep], cube.derotation_end_deg[keep]
+    known = np.isfinite(start) & np.isfinite(end)
+    return Rotation(middle, np.where(known, start, middle), np.where(known, end, middle))
+
+
+def field_rotation_deg(rotation: Rotation) -> float:
+    """Angle through which the field turns between the extreme frames [deg]."""
+    angles = np.rad2deg(np.unwrap(np.deg2rad(rotation.middle_deg)))
+    return float(np.ptp(angles))
+
+
+def star_of(psf: NDArray[np.float32], wavelength_um: float, pixel_scale_mas: float) -> Star:
+    """Measure the PSF of one channel.
+
+    Parameters
+    ----------
+    psf : array, shape (psf_time, psf_y, psf_x)
+        Exposures of the unsaturated star; NaN frames are left out.
+    wavelength_um, pixel_scale_mas : float
+        Of the channel; they give the width where there is no usable exposure.
+
+    Returns
+    -------
+    Star
+        With a flux of NaN and a Gaussian stamp of unit aperture sum if no exposure is usable.
+    """
+    guess = wavelength_um * 1e-6 / _PUPIL_M * _MAS_PER_RAD / pixel_scale_mas
+    usable = [frame for frame in psf if np.isfinite(frame).any() and np.nanmax(frame) > 0]
+    if not usable:
+        return _gaussian_star(guess)
+    mean = np.asarray(np.mean(np.nan_to_num(np.stack(usable)), axis=0, dtype=np.float64))
+    try:
+        shape = fit_psf(mean, guess)
+    except KernelInputError:
+        return _gaussian_star(guess)
+    side = 2 * int(np.ceil(_STAMP_FWHM * shape.fwhm_px)) + 1
+    cut = centred_psf(mean, shape, min(side, 2 * (min(mean.shape) // 2) + 1))
+    middle = cut.shape[0] // 2
+    flux = aperture_sum(cut, middle, middle, shape.fwhm_px / 2)
+    sums = np.array([aperture_sum(f, shape.x_px, shape.y_px, shape.fwhm_px / 2) for f in usable])
+    scatter = float(sums.std(ddof=1) / sums.mean() / np.sqrt(sums.size)) if sums.size > 1 else 0.0
+    return Star(Stamp.of(cut), shape.fwhm_px, flux, scatter)
+
+
+def _gaussian_star(fwhm_px: float) -> Star:
+    half = int(np.ceil(3 * fwhm_px))
+    offset = np.arange(-half, half + 1.0)
+    square = offset[None, :] ** 2 + offset[:, None] ** 2
+    image = np.exp(-4 * np.log(2) * square / fwhm_px**2)
+    image /= aperture_sum(image, half, half, fwhm_px / 2)
+    return Star(Stamp.of(image), float(fwhm_px), float("nan"), 0.0)

@@ -1,0 +1,157 @@
+"""Which frames and pixels of a master cube enter a reduction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spheredc_hpc.errors import DataError
+from spheredc_hpc.kernels.polar import radius_map
+from spheredc_hpc.store.cube import Level1Cube
+
+Mask = NDArray[np.bool_]
+
+# A frame needs this share of the valid pixels of the median frame, ...
+MIN_FRAME_SHARE = 0.8
+# ... a pixel must be valid in this share of the frames used; gaps are filled in time.
+MIN_PIXEL_SHARE = 0.8
+# Border kept about the zone, so that rotation and apertures see what is beyond it [px].
+BORDER_PX = 8
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square about the star, odd, with the star in its middle.
+
+    Attributes
+    ----------
+    half_px : int
+        Half size; the side is ``2 * half_px + 1``.
+    rows, columns : slice
+        Where it lies on the frames of the cube.
+    """
+
+    half_px: int
+    rows: slice
+    columns: slice
+
+    @property
+    def side(self) -> int:
+        """Side of the square [px]."""
+        return 2 * self.half_px + 1
+
+
+def window_of(shape: tuple[int, int], outer_px: float) -> Window:
+    """Choose the window that holds a radius and its border, as far as the frames go.
+
+    Raises
+    ------
+    DataError
+        If the frames are smaller than 5 pixels.
+    """
+    cy, cx = shape[0] // 2, shape[1] // 2
+    room = min(cy, cx, shape[0] - 1 - cy, shape[1] - 1 - cx)
+    if room < 2:
+        raise DataError(f"frames of {shape[0]} x {shape[1]} px are too small to reduce")
+    half = min(int(np.ceil(outer_px)) + BORDER_PX, room)
+    return Window(half, slice(cy - half, cy + half + 1), slice(cx - half, cx + half + 1))
+
+
+def annulus(side: int, inner_px: float, outer_px: float) -> Mask:
+    """Pixels of a square whose distance from its centre is within two radii."""
+    radius = radius_map((side, side))
+    return (radius >= inner_px) & (radius <= outer_px)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Frames that are used and why others are not.
+
+    Attributes
+    ----------
+    keep : array of bool, shape (time,)
+        Frames used.
+    reasons : tuple of str
+        One sentence for each cause of rejection, with the frame numbers.
+    """
+
+    keep: Mask
+    reasons: tuple[str, ...]
+
+
+def select_frames(cube: Level1Cube, window: Window, area: Mask) -> Selection:
+    """Choose the frames of a cube that can be used in every channel.
+
+    Parameters
+    ----------
+    cube : Level1Cube
+        Master cube; a metric named ``rejected`` that is not zero excludes a frame.
+    window : Window
+        Part of the frames that is reduced.
+    area : array of bool, shape (side, side)
+        Pixels that matter.
+
+    Returns
+    -------
+    Selection
+    """
+    causes: dict[str, Mask] = {"without a derotation angle": ~np.isfinite(cube.derotation_deg)}
+    if "rejected" in cube.metrics:
+        marked = cube.quality[:, cube.metrics.index("rejected")]
+        causes["rejected by Level 1"] = np.nan_to_num(marked) != 0
+    share = np.stack(
+        [
+            np.array([valid[area].mean() for valid in valid_pixels(cube, channel, window)])
+            for channel in range(cube.science.shape[0])
+        ]
+    )
+    typical = np.median(share, axis=1, keepdims=True)
+    causes["with too few valid pixels"] = np.any(
+        (share < MIN_FRAME_SHARE * typical) | (share == 0), 0
+    )
+    keep = np.ones(cube.mjd.shape, bool)
+    reasons = []
+    for cause, hit in causes.items():
+        fresh = np.flatnonzero(hit & keep)
+        if fresh.size:
+            numbers = ", ".join(str(i) for i in fresh[:10]) + (" ..." if fresh.size > 10 else "")
+            reasons.append(f"{fresh.size} frames {cause}: {numbers}")
+        keep &= ~hit
+    return Selection(keep, tuple(reasons))
+
+
+def valid_pixels(cube: Level1Cube, channel: int, window: Window) -> Mask:
+    """Pixels with data and weight, shape (time, side, side)."""
+    science = cube.science[channel, :, window.rows, window.columns]
+    weight = cube.weight[channel, :, window.rows, window.columns]
+    return np.isfinite(science) & (weight > 0)
+
+
+def filled_frames(science: NDArray[np.float32], valid: Mask) -> tuple[NDArray[np.float32], Mask]:
+    """Close gaps in time and blank what is never seen.
+
+    Parameters
+    ----------
+    science : array, shape (time, y, x)
+        Frames used.
+    valid : array of bool, shape of `science`
+        Pixels with data.
+
+    Returns
+    -------
+    frames : array of float32, shape of `science`
+        Finite: a gap holds the median in time of its pixel; pixels outside of the common
+        mask are zero.
+    common : array of bool, shape (y, x)
+        Pixels valid in at least `MIN_PIXEL_SHARE` of the frames.
+    """
+    common = valid.mean(axis=0) >= MIN_PIXEL_SHARE
+    frames = np.where(valid & common, science, np.float32(0))
+    gaps = common & ~valid.all(axis=0)
+    if gaps.any():
+        values = np.where(valid[:, gaps], science[:, gaps], np.nan)
+        middle = np.nanmedian(values, axis=0)
+        frames[:, gaps] = np.where(np.isfinite(values), values, middle)
+    return frames.astype(np.float32, copy=False), common
