@@ -46,7 +46,8 @@ def off_axis_transmission(
     samples = sorted((float(dict(row.selector)["separation_mas"]), row.value) for row in rows)
     at, transmission = np.array(samples).T
     curve = PchipInterpolator(at, transmission, extrapolate=False)
-    return np.asarray(curve(np.clip(separation, at[0], at[-1])), dtype=np.float64)
+    values = curve(np.clip(separation, at[0], at[-1]))
+    return np.clip(np.asarray(values, dtype=np.float64), transmission[0], transmission[-1])
 
 
 def mask_radius_mas(name: str, constants: Constants | None = None) -> float | None:

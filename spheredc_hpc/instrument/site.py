@@ -59,4 +59,5 @@ def _iers_table() -> tuple[Any, float, float]:
     from astropy.utils import iers
 
     table = iers.IERS_A.open(iers.IERS_A_FILE)
-    return table, float(table["MJD"][0].to_value("d")), float(table["MJD"][-1].to_value("d"))
+    first, last = (float(table["MJD"][row].to_value("d")) for row in (0, -1))
+    return table, first, last - 0.5  # beyond its last day the table refuses
