@@ -72,7 +72,8 @@ class Association:
     """Everything that Level 1 of one observation starts from.
 
     `frames` maps a role (OBJECT, CENTER, FLUX, SKY, SPARTA) to its raw files in time order.
-    `rejected_because` is empty if the observation can be reduced.
+    `rejected_because` is empty if the observation can be reduced. `notes` say which frames were
+    left out of a role, or taken from another block.
     """
 
     observation: Observation
@@ -81,6 +82,7 @@ class Association:
     missing: tuple[Missing, ...] = ()
     flags: tuple[str, ...] = ()
     rejected_because: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def calibration(self, role: str) -> CalibrationUse | None:
         """Give the pick for `role`, or None."""

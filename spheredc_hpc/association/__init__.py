@@ -1,0 +1,1 @@
+"""Which frames make an observation, and which calibrations serve it, how well, and why."""

@@ -1,0 +1,327 @@
+"""Frames to observations: science by key, then the frames that go with it."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from spheredc_hpc.association.rules import (
+    LEVEL1_MODES,
+    OBJECT,
+    ROLES,
+    SCIENCE_CLASSES,
+    RoleRule,
+    block_of,
+    key_value,
+)
+from spheredc_hpc.association.screening import off_target, other_setups, star_of
+from spheredc_hpc.instrument import frame_classes as classes
+from spheredc_hpc.model.frame import RawFrame
+from spheredc_hpc.model.observation import Observation, ObservationKey, observation_id, slug
+
+TELEMETRY_MARGIN_D = 600 / 86400
+CONFLICT = "different files claim this archive id"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A frame that serves nothing, and why."""
+
+    archive_id: str
+    path: str
+    frame_class: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """One observation with its frames by role, in time order.
+
+    `rejected_because` is empty if nothing speaks against reducing it so far; `level1_mode` is
+    empty for a mode that is not supported yet.
+    """
+
+    observation: Observation
+    frames: dict[str, tuple[RawFrame, ...]]
+    level1_mode: str = ""
+    flags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    rejected_because: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """All observations of a set of frames, and the frames that belong to none."""
+
+    groups: tuple[Group, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass
+class _Draft:
+    key: ObservationKey
+    science: list[RawFrame]
+    roles: dict[str, list[RawFrame]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    flags: set[str] = field(default_factory=set)
+
+
+def unique_frames(frames: Iterable[RawFrame]) -> tuple[list[RawFrame], list[LeftOut]]:
+    """Keep one file per archive id: plain before compressed, then the first path.
+
+    Files of one archive id with different headers or checksums are all left out, as nothing
+    tells which is right.
+    """
+    same: dict[str, list[RawFrame]] = defaultdict(list)
+    for frame in sorted(frames, key=lambda f: (f.path.lower().endswith((".gz", ".z")), f.path)):
+        same[frame.archive_id].append(frame)
+    kept, left_out = [], []
+    for copies in same.values():
+        first = copies[0]
+        if len({(frame.header_digest, frame.datasum) for frame in copies}) > 1:
+            paths = ", ".join(frame.path for frame in copies)
+            left_out += [_left(frame, f"{CONFLICT}: {paths}") for frame in copies]
+            continue
+        kept.append(first)
+        left_out += [_left(frame, f"copy of {first.path}") for frame in copies[1:]]
+    return sorted(kept, key=_time_order), left_out
+
+
+def group_frames(frames: Iterable[RawFrame], min_science_frames: int = 1) -> Grouping:
+    """Make observations of scanned frames.
+
+    Science frames of one night, block, arm, mode, filter, derotator mode, coronagraph and
+    target are one observation. CENTER, FLUX, SKY and telemetry join by the rows of `ROLES`;
+    what no science claims makes an observation of its own, which is rejected with the reason.
+
+    Parameters
+    ----------
+    frames : iterable of RawFrame
+        In any order; duplicates of an archive id are left out.
+    min_science_frames : int
+        Science planes below which an observation is rejected.
+
+    Returns
+    -------
+    Grouping
+        Groups in order of their identity.
+    """
+    unique, left_out = unique_frames(frames)
+    timed = [frame for frame in unique if frame.mjd_start is not None and frame.night]
+    left_out += [_left(frame, reason) for frame in unique if (reason := _unusable(frame))]
+    drafts = _science_drafts([f for f in timed if f.frame_class in SCIENCE_CLASSES])
+    by_class: dict[str, list[RawFrame]] = defaultdict(list)
+    for frame in timed:
+        by_class[frame.frame_class].append(frame)
+    claimed: set[str] = set()
+    pools = {rule.role: _Pool(rule, by_class[rule.frame_class]) for rule in ROLES}
+    for draft in drafts:
+        for rule in ROLES:
+            pools[rule.role].join(draft)
+        claimed |= {frame.archive_id for role in draft.roles.values() for frame in role}
+    orphans = [
+        frame
+        for frame_class in (classes.CENTER, classes.FLUX)
+        for frame in by_class[frame_class]
+        if frame.archive_id not in claimed
+    ]
+    drafts += _orphan_drafts(orphans)
+    left_out += [
+        _left(frame, f"{frame.frame_class} of no observation of its night")
+        for frame_class in (classes.SKY, classes.SPARTA)
+        for frame in by_class[frame_class]
+        if frame.archive_id not in claimed
+    ]
+    groups = [_finish(draft, min_science_frames, left_out) for draft in drafts]
+    return Grouping(
+        tuple(sorted(groups, key=lambda group: group.observation.id)),
+        tuple(sorted(left_out, key=lambda item: (item.archive_id, item.path))),
+    )
+
+
+def _time_order(frame: RawFrame) -> tuple[float, str]:
+    return (frame.mjd_start if frame.mjd_start is not None else math.inf, frame.archive_id)
+
+
+def _left(frame: RawFrame, reason: str) -> LeftOut:
+    return LeftOut(frame.archive_id, frame.path, frame.frame_class, reason)
+
+
+def _unusable(frame: RawFrame) -> str:
+    if frame.frame_class in (classes.UNKNOWN, classes.IGNORED):
+        return frame.reason or f"class {frame.frame_class}"
+    if frame.frame_class == classes.STANDARD:
+        return "standard star, not reduced by default"
+    if frame.mjd_start is None or not frame.night:
+        return "the header gives no time of observation"
+    return ""
+
+
+def _key(frame: RawFrame) -> ObservationKey:
+    return ObservationKey(
+        night=frame.night,
+        block=block_of(frame),
+        arm=frame.arm,
+        mode=frame.mode,
+        filter=frame.filter,
+        derotator_mode=frame.derotator_mode,
+        coronagraph=frame.coronagraph,
+    )
+
+
+def _by_key_and_target(
+    frames: Iterable[RawFrame],
+) -> dict[tuple[ObservationKey, str], list[RawFrame]]:
+    """Split by key, and within a container by target: its stars are not one sequence."""
+    found: dict[tuple[ObservationKey, str], list[RawFrame]] = defaultdict(list)
+    for frame in frames:
+        found[_key(frame), slug(frame.target)].append(frame)
+    return found
+
+
+def _science_drafts(science: Sequence[RawFrame]) -> list[_Draft]:
+    drafts = []
+    for (key, _), members in _by_key_and_target(science).items():
+        draft = _Draft(key, members)
+        draft.roles[OBJECT] = list(members)
+        drafts.append(draft)
+    return drafts
+
+
+def _orphan_drafts(orphans: Sequence[RawFrame]) -> list[_Draft]:
+    drafts = []
+    for (key, _), members in _by_key_and_target(orphans).items():
+        draft = _Draft(key, members)
+        for frame in members:
+            draft.roles.setdefault(frame.frame_class, []).append(frame)
+        drafts.append(draft)
+    return drafts
+
+
+class _Pool:
+    """Frames of one role, found by key or by time."""
+
+    def __init__(self, rule: RoleRule, frames: Sequence[RawFrame]) -> None:
+        self.rule = rule
+        self.steps: list[dict[tuple[str, ...], list[RawFrame]]] = []
+        for keys in rule.ladder:
+            step: dict[tuple[str, ...], list[RawFrame]] = defaultdict(list)
+            for frame in frames:
+                step[tuple(key_value(frame, key) for key in keys)].append(frame)
+            self.steps.append(step)
+        self.by_night: dict[str, list[RawFrame]] = defaultdict(list)
+        for frame in frames:
+            self.by_night[frame.night].append(frame)
+
+    def join(self, draft: _Draft) -> None:
+        found = self._by_time(draft) if not self.rule.ladder else self._by_keys(draft)
+        if found:
+            draft.roles[self.rule.role] = found
+
+    def _by_keys(self, draft: _Draft) -> list[RawFrame]:
+        science = draft.science[0]
+        for keys, step in zip(self.rule.ladder, self.steps, strict=True):
+            found = step.get(tuple(key_value(science, key) for key in keys), [])
+            if found:
+                open_keys = [key for key in self.rule.ladder[0] if key not in keys]
+                if open_keys:
+                    draft.notes.append(
+                        f"{self.rule.role}: {len(found)} files of another {' and '.join(open_keys)}"
+                    )
+                return list(found)
+        return []
+
+    def _by_time(self, draft: _Draft) -> list[RawFrame]:
+        """Frames that overlap the observation in time, of its block if they name one."""
+        members = [frame for role in draft.roles.values() for frame in role]
+        first = min(frame.mjd_start or 0.0 for frame in members) - TELEMETRY_MARGIN_D
+        last = max(_end(frame) for frame in members) + TELEMETRY_MARGIN_D
+        return [
+            frame
+            for frame in self.by_night[draft.key.night]
+            if (frame.mjd_start or 0.0) <= last
+            and _end(frame) >= first
+            and block_of(frame) in ("", draft.key.block)
+        ]
+
+
+def _end(frame: RawFrame) -> float:
+    return frame.mjd_end or frame.mjd_start or 0.0
+
+
+def _screen(draft: _Draft, left_out: list[LeftOut]) -> None:
+    """Leave out what points elsewhere, then keep one setup per role."""
+    star = star_of(sorted(draft.science, key=_time_order))
+    for role in (OBJECT, classes.CENTER, classes.FLUX):
+        members = draft.roles.get(role, [])
+        refused = off_target(members, star) if star else {}
+        members = [frame for frame in members if frame.archive_id not in refused]
+        if role == OBJECT and len({frame.dit_s for frame in members}) > 1:
+            draft.flags.add("MIXED_DIT")
+        refused |= other_setups(members)
+        for frame in draft.roles.get(role, []):
+            reason = refused.get(frame.archive_id)
+            if reason is not None:
+                left_out.append(_left(frame, f"left out of {role}: {reason}"))
+                draft.notes.append(f"{role}: {frame.archive_id} left out: {reason}")
+        if refused:
+            draft.roles[role] = [f for f in members if f.archive_id not in refused]
+            draft.flags |= {"FRAMES_REJECTED"} if role == OBJECT else set()
+
+
+def _finish(draft: _Draft, min_science_frames: int, left_out: list[LeftOut]) -> Group:
+    _screen(draft, left_out)
+    frames = {
+        role: tuple(sorted(members, key=_time_order))
+        for role, members in sorted(draft.roles.items())
+        if members
+    }
+    if any(0 < frame.n_planes < frame.ndit for role in frames.values() for frame in role):
+        draft.flags.add("NDIT_SHORT")
+    level1_mode = LEVEL1_MODES.get((draft.key.arm, draft.key.mode), "")
+    return Group(
+        observation=_observation(draft, frames),
+        frames=frames,
+        level1_mode=level1_mode,
+        flags=tuple(sorted(draft.flags)),
+        notes=tuple(draft.notes),
+        rejected_because=_rejection(draft, frames, level1_mode, min_science_frames),
+    )
+
+
+def _rejection(
+    draft: _Draft,
+    frames: dict[str, tuple[RawFrame, ...]],
+    level1_mode: str,
+    min_science_frames: int,
+) -> tuple[str, ...]:
+    reasons = []
+    if not level1_mode:
+        reasons.append(f"{draft.key.arm} {draft.key.mode or 'without mode'} is not supported yet")
+    science = frames.get(OBJECT, ())
+    planes = sum(frame.n_planes for frame in science)
+    if not science:
+        reasons.append(f"no OBJECT frames, only {' and '.join(sorted(frames))}")
+    elif planes < min_science_frames:
+        reasons.append(f"{planes} science planes, at least {min_science_frames} are needed")
+    return tuple(reasons)
+
+
+def _observation(draft: _Draft, frames: dict[str, tuple[RawFrame, ...]]) -> Observation:
+    members = frames.get(OBJECT) or tuple(sorted(draft.science, key=_time_order))
+    first = members[0]
+    start = first.mjd_start or 0.0
+    return Observation(
+        id=observation_id(draft.key, first.target),
+        key=draft.key,
+        target=first.target,
+        programme=first.programme,
+        parent="_".join((draft.key.night, slug(first.target), slug(draft.key.block))),
+        ra_deg=first.ra_deg,
+        dec_deg=first.dec_deg,
+        mjd_mid=(start + max(_end(frame) for frame in members)) / 2,
+        dit_s=first.dit_s,
+        n_frames=sum(frame.n_planes for frame in frames.get(OBJECT, ())),
+    )

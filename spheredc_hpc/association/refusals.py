@@ -1,0 +1,121 @@
+"""Candidates that were not taken, and why."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from spheredc_hpc.association.index import FrameIndex
+from spheredc_hpc.association.picks import Pick, age_of, limits_h, tier_of
+from spheredc_hpc.association.rules import Need, Source, key_value, label
+from spheredc_hpc.config import ValidityWindow
+from spheredc_hpc.model.association import Rejected
+from spheredc_hpc.model.frame import RawFrame
+
+LOOKED_AT = 120
+REPORTED = 8
+
+
+def rejections(
+    need: Need,
+    served: RawFrame,
+    mjd: float,
+    index: FrameIndex,
+    window: ValidityWindow,
+    picks: Sequence[Pick],
+) -> tuple[Rejected, ...]:
+    """Name the candidates beside the best pick: those that fit less well, then near misses.
+
+    Parameters
+    ----------
+    need : Need
+        What was asked for.
+    served : RawFrame
+        Frame whose keys had to be matched.
+    mjd : float
+        Middle of the science [d].
+    index : FrameIndex
+        Where candidates come from; the `LOOKED_AT` nearest of each class are looked at.
+    window : ValidityWindow
+        How far away a calibration may be.
+    picks : sequence of Pick
+        Usable sets, the one that was taken first.
+
+    Returns
+    -------
+    tuple of Rejected
+        At most `REPORTED`, the fewest differences first.
+    """
+    named: set[str] = set()
+    found = []
+    for pick in picks:
+        ids = tuple(frame.archive_id for frame in pick.frames)
+        if pick is not picks[0] and not set(ids) <= named:
+            found.append(Rejected(ids, _why_not(pick, picks[0])))
+        named |= set(ids)
+    misses: list[tuple[int, float, Rejected]] = []
+    for frame_class in dict.fromkeys(source.frame_class for source in need.sources):
+        loosest = [s for s in need.sources if s.frame_class == frame_class][-1]
+        misses += _near_misses(loosest, served, (mjd, window), index, named)
+    misses.sort(key=lambda miss: miss[:2])
+    return tuple([*found, *(rejected for *_, rejected in misses)][:REPORTED])
+
+
+def _why_not(pick: Pick, best: Pick) -> str:
+    what = f"{_title(pick.frames)}, {pick.age_h:.1f} h away ({pick.tier.replace('_', ' ')})"
+    if pick.order[0] != best.order[0]:
+        return f"{what}: only a last resort"
+    if pick.rank != best.rank:
+        return f"{what}: {best.source.frame_class} is preferred"
+    if pick.tier != best.tier:
+        return f"{what}: a set of a better validity window was found"
+    if pick.relaxed and len(pick.relaxed) > len(best.relaxed):
+        return f"{what}: differs in {', '.join(pick.relaxed)}"
+    return f"{what}: farther in time"
+
+
+def _near_misses(
+    source: Source,
+    served: RawFrame,
+    when: tuple[float, ValidityWindow],
+    index: FrameIndex,
+    named: set[str],
+) -> Iterator[tuple[int, float, Rejected]]:
+    """Frames of the class and arm near in time, gathered by night and difference."""
+    mjd, window = when
+    nearest: dict[tuple[str, str], list[RawFrame]] = defaultdict(list)
+    misses: dict[tuple[str, str], int] = {}
+    wanted = {match.key: match.wanted(served) for match in source.exact}
+    around = index.outward(source.frame_class, ("arm",), (served.arm,), mjd)
+    for frame in islice(around, LOOKED_AT):
+        if frame.archive_id in named:
+            continue
+        differs = [
+            f"{label(key, key_value(frame, key))} instead of {label(key, value)}"
+            for key, value in wanted.items()
+            if key_value(frame, key) != value
+        ]
+        group = (frame.night, ", ".join(differs))
+        nearest[group].append(frame)
+        misses[group] = len(differs)
+    for group, frames in nearest.items():
+        age_h = age_of(frames[0], mjd)
+        reason = group[1] or _unfit(source, frames, age_h, window)
+        text = f"{_title(frames)}, {age_h:.1f} h away: {reason}"
+        ids = tuple(sorted(frame.archive_id for frame in frames))
+        yield misses[group], age_h, Rejected(ids, text)
+
+
+def _unfit(source: Source, frames: Sequence[RawFrame], age_h: float, window: ValidityWindow) -> str:
+    if tier_of(age_h, window) is None:
+        return f"at most {limits_h(window)['last_resort']:g} h are allowed"
+    levels = len({frame.dit_s for frame in frames})
+    if levels < source.usable_levels:
+        return f"{levels} integration times, at least {source.usable_levels} are needed"
+    return "farther in time"
+
+
+def _title(frames: Sequence[RawFrame]) -> str:
+    files = "file" if len(frames) == 1 else "files"
+    return f"{len(frames)} {frames[0].frame_class} {files} of night {frames[0].night}"
