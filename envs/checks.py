@@ -24,40 +24,39 @@ def tool(name: str, *arguments: str) -> list[str]:
     return [str(BIN / name), *arguments]
 
 
-def snakefmt() -> list[str]:
+def snakefmt(_: str) -> list[str]:
     """Check the layout of the Snakefile and its rule files."""
     rules = sorted(str(path) for path in (ROOT / "workflow").rglob("*.smk"))
     return tool("snakefmt", "--check", str(SNAKEFILE), *rules)
 
 
-def snakemake() -> list[str]:
+def snakemake(scratch: str) -> list[str]:
     """Let Snakemake judge the rules, on an empty result root."""
-    scratch = tempfile.mkdtemp(prefix="spheredc-lint-")
     return tool("snakemake", "--lint", "--directory", scratch, "--snakefile", str(SNAKEFILE))
 
 
-def packaging() -> list[str]:
+def packaging(_: str) -> list[str]:
     """Check constraints, package data and import rules by their contract tests."""
     files = ["tests/contracts/test_packaging.py", "tests/contracts/test_imports.py"]
     return tool("pytest", "-q", "--no-header", "-p", "no:cacheprovider", *files)
 
 
-CHECKS: dict[str, Callable[[], list[str]]] = {
-    "mypy": lambda: tool("mypy"),
-    "ruff": lambda: tool("ruff", "check", "."),
-    "format": lambda: tool("ruff", "format", "--check", "."),
-    "imports": lambda: tool("lint-imports"),
+CHECKS: dict[str, Callable[[str], list[str]]] = {
+    "mypy": lambda _: tool("mypy"),
+    "ruff": lambda _: tool("ruff", "check", "."),
+    "format": lambda _: tool("ruff", "format", "--check", "."),
+    "imports": lambda _: tool("lint-imports"),
     "snakefmt": snakefmt,
     "snakemake": snakemake,
     "packaging": packaging,
 }
 
 
-def check(name: str) -> bool:
-    """Run one check and show what it said if it failed."""
+def check(name: str, scratch: str) -> bool:
+    """Run one check in the root, with an empty folder to use, and show why it failed."""
     began = time.monotonic()
     done = subprocess.run(
-        CHECKS[name](), cwd=ROOT, check=False, stdin=subprocess.DEVNULL, text=True,
+        CHECKS[name](scratch), cwd=ROOT, check=False, stdin=subprocess.DEVNULL, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "NO_COLOR": "1"},
     )  # fmt: skip
     good = done.returncode == 0
@@ -74,8 +73,8 @@ def main() -> int:
     if unknown:
         print(f"unknown: {' '.join(unknown)}; known: {' '.join(CHECKS)}", file=sys.stderr)
         return 2
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        results = list(pool.map(check, names))
+    with ThreadPoolExecutor(max_workers=2) as pool, tempfile.TemporaryDirectory() as scratch:
+        results = list(pool.map(lambda name: check(name, scratch), names))
     return 0 if all(results) else 1
 
 
