@@ -75,7 +75,7 @@ def make_weather(scenario: IrdisScenario, start_mjd: float, end_mjd: float) -> W
     )
     active = scenario.effects.speckles
     return Weather(
-        mjd=start_mjd + np.arange(steps) * STEP_S / SECONDS_PER_DAY,
+        mjd=np.asarray(start_mjd + np.arange(steps) * STEP_S / SECONDS_PER_DAY),
         seeing_arcsec=settings.seeing_arcsec * np.exp(settings.seeing_sigma_ln * seeing),
         tau0_ms=settings.tau0_ms * np.exp(settings.tau0_sigma_ln * tau0),
         transparency=1.0 + settings.transparency_sigma * clear,

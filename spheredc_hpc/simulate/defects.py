@@ -16,9 +16,7 @@ NAN_PLANE = 1
 KEPT_SHARE = 0.6
 
 
-def spoil_planes(
-    scenario: IrdisScenario, file: PlannedFile, planes: NDArray[np.float32]
-) -> None:
+def spoil_planes(scenario: IrdisScenario, file: PlannedFile, planes: NDArray[np.float32]) -> None:
     """Apply what concerns pixels, in place: a plane of NaN."""
     hit = file.kind == "OBJECT" and file.number == NAN_FILE and file.n_planes > NAN_PLANE
     if scenario.defects.nan_plane and hit:
@@ -28,9 +26,7 @@ def spoil_planes(
 def has_wrong_checksum(scenario: IrdisScenario, file: PlannedFile) -> bool:
     """Whether the data of this file are to disagree with its checksums."""
     return (
-        scenario.defects.wrong_checksum
-        and file.kind == "OBJECT"
-        and file.number == CHECKSUM_FILE
+        scenario.defects.wrong_checksum and file.kind == "OBJECT" and file.number == CHECKSUM_FILE
     )
 
 
@@ -43,5 +39,3 @@ def spoil_file(scenario: IrdisScenario, file: PlannedFile, path: Path) -> None:
             handle.truncate(int(path.stat().st_size * KEPT_SHARE))
     if scenario.defects.duplicate_file and file.number == 0:
         shutil.copyfile(path, path.with_name(path.stem.replace(":", "_") + "_copy.fits"))
-
-

@@ -97,7 +97,7 @@ def _dark_current(shape: tuple[int, int], level_adu_s: float) -> Floats:
     """Dark current with a glow that doubles towards the edges."""
     y = np.abs(np.linspace(-1, 1, shape[0]))[:, None]
     x = np.abs(np.linspace(-1, 1, shape[1]))[None, :]
-    return (level_adu_s * (1 + y**8 + x**8)).astype(np.float32)
+    return np.asarray(level_adu_s * (1 + y**8 + x**8), dtype=np.float32)
 
 
 def _bad_pixels(
@@ -122,7 +122,7 @@ def _offset_pattern(shape: tuple[int, int], amplitude: float, rng: np.random.Gen
     columns *= amplitude / columns.std()
     channels = np.repeat(rng.standard_normal(shape[1] // CHANNEL_COLUMNS), CHANNEL_COLUMNS)
     rows = 0.5 * (-1.0) ** np.arange(shape[0])
-    return ((columns + channels)[None, :] + rows[:, None]).astype(np.float32)
+    return np.asarray((columns + channels)[None, :] + rows[:, None], dtype=np.float32)
 
 
 class Readout:
@@ -202,4 +202,4 @@ class Readout:
         rng = stream(self.seed, "pattern", *key)
         columns = self.maps.pattern_adu.shape[1]
         offsets = np.repeat(rng.standard_normal(columns // CHANNEL_COLUMNS), CHANNEL_COLUMNS)
-        return (self.settings.pattern_drift_adu * offsets)[None, :].astype(np.float32)
+        return np.asarray(self.settings.pattern_drift_adu * offsets[None, :], dtype=np.float32)

@@ -66,7 +66,7 @@ def write_image(
         swapped[0, swapped.shape[1] // 2, swapped.shape[2] // 2] += 1000
     with path.open("wb") as file:
         file.write(header)
-        file.write(memoryview(swapped).cast("B"))
+        swapped.tofile(file)
         file.write(b"\0" * (-swapped.nbytes % _BLOCK_BYTES))
 
 

@@ -168,9 +168,7 @@ def _conditions(
 ) -> Conditions:
     now = weather.at(file.mid_mjd)
     if file.kind == "FLUX" and shared is not None:
-        now = Conditions(
-            *(np.full(file.n_planes, values[0]) for values in _series(shared))
-        )
+        now = Conditions(*(np.full(file.n_planes, values[0]) for values in _series(shared)))
     variance, transparency = now.variance, now.transparency
     if scenario.defects.open_loop and file.kind == "OBJECT" and file.number == 0:
         variance = np.full_like(variance, OPEN_LOOP_VARIANCE)
@@ -207,8 +205,6 @@ def companion_offsets_px(
 
 
 def endpoints(scenario: IrdisScenario, file: PlannedFile) -> SkyState:
-    """The star 1 s before DATE-OBS, at DATE-OBS, and at the end of the file."""
+    """Follow the star to 1 s before DATE-OBS, to DATE-OBS, and to the end of the file."""
     second = 1.0 / SECONDS_PER_DAY
-    return observe(
-        scenario.target, [file.start_mjd - second, file.start_mjd, file.end_mjd]
-    )
+    return observe(scenario.target, [file.start_mjd - second, file.start_mjd, file.end_mjd])

@@ -76,9 +76,7 @@ def prepare(scenario: IrdisScenario) -> Night:
     bands = irdis_bands(scenario.filter, constants)
     files = plan_files(scenario, constants)
     on_sky = [file for file in files if file.on_sky]
-    weather = make_weather(
-        scenario, on_sky[0].start_mjd - MARGIN_D, on_sky[-1].end_mjd + MARGIN_D
-    )
+    weather = make_weather(scenario, on_sky[0].start_mjd - MARGIN_D, on_sky[-1].end_mjd + MARGIN_D)
     sky = sky_files(scenario, constants, files, weather)
     starts, instants = _number_integrations(on_sky)
     telescope = Telescope(scenario, bands, constants)
@@ -128,7 +126,7 @@ def _pair(values: Iterable[float]) -> tuple[float, float]:
 def _number_integrations(
     on_sky: list[PlannedFile],
 ) -> tuple[dict[int, int], np.ndarray[Any, np.dtype[np.float64]]]:
-    """Number of the first integration of each file, and the middle of every integration [d]."""
+    """Count integrations: the first of each file, and the middle of every one [d]."""
     starts: dict[int, int] = {}
     total = 0
     for file in on_sky:

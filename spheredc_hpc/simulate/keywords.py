@@ -79,7 +79,7 @@ class HeaderMaker:
         return [*self._basic(file, state), *body, archive]
 
     def _pointing(self, file: PlannedFile) -> IrdisScenario:
-        """The scenario, or one that points elsewhere for a foreign file."""
+        """Return the scenario, or one that points elsewhere for a foreign file."""
         if not self.is_foreign(file):
             return self.scenario
         target: Target = self.scenario.target
@@ -225,9 +225,7 @@ class HeaderMaker:
     def _block(self, file: PlannedFile) -> dict[str, Value]:
         target = self._pointing(file).target
         closed = "CLOSED_LOOP"
-        open_loop = (
-            self.scenario.defects.open_loop and file.kind == "OBJECT" and file.number == 0
-        )
+        open_loop = self.scenario.defects.open_loop and file.kind == "OBJECT" and file.number == 0
         bright = self.scenario.target.r_magnitude < 10.5
         return {
             "ESO OBS TARG NAME": target.name,
@@ -298,7 +296,7 @@ def archive_id(file: PlannedFile) -> str:
 
 
 def _wheels(combination: str) -> tuple[str, str]:
-    """Common filter and dual filter of a combination such as ``DB_H23``."""
+    """Return common filter and dual filter of a combination such as ``DB_H23``."""
     kind, _, bands = combination.partition("_")
     if kind != "DB":
         return f"{kind[0]}_{bands}", "CLEAR"
@@ -308,7 +306,7 @@ def _wheels(combination: str) -> tuple[str, str]:
 
 
 def _pixel_axes() -> list[tuple[str, Value, int | None, str]]:
-    """The placeholder coordinate system of raw files."""
+    """Return the placeholder coordinate system of raw files."""
     cards: list[tuple[str, Value, int | None, str]] = []
     for axis in (1, 2, 3):
         cards += [

@@ -87,7 +87,8 @@ def far_halo(telescope: Telescope, seed: int, which: int) -> Floats:
     size = 2 * HALO_HALF_PX + 1
     star = (float(HALO_HALF_PX), float(HALO_HALF_PX))
     grid = Grid(0, 0, size, *star, telescope.scale_mas[which], telescope.anamorphism)
-    calm = Aberrations((np.zeros((1, 1)), np.zeros((1, 1))), 0.0, 1e3, 1e3)
+    flat = np.zeros((1, 1), dtype=np.float32)
+    calm = Aberrations((flat, flat), 0.0, 1e3, 1e3)
     halo = telescope.halo(which, grid, calm)
     grain = stream(seed, "grain").standard_normal((size, size), dtype=np.float32)
     grain = scipy.ndimage.gaussian_filter(grain, GRAIN_SIGMA_PX)

@@ -260,7 +260,7 @@ class Telescope:
             x, y = np.cos(np.radians(angle)), np.sin(np.radians(angle))
             along = axis[None, :] * x + axis[:, None] * y
             waves += np.cos(2 * np.pi * self.waffle_cycles * along + phase)
-        return (amplitude * waves).astype(np.float32)
+        return np.asarray(amplitude * waves, dtype=np.float32)
 
 
 def _petals(rng: np.random.Generator) -> Floats:

@@ -12,9 +12,10 @@ from spheredc_hpc.instrument.constants import Constants
 from spheredc_hpc.instrument.filters import Band
 
 HALO_ARCSEC = np.array([0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 4.0, 8.0])
-HALO_LEVEL = np.array([5e-3, 1.5e-3, 8e-4, 3e-4, 1e-4, 8e-5, 3e-5, 8e-6, 3e-6, 3e-7, 3e-8])
-"""Azimuthal mean behind the coronagraph relative to the unocculted peak, 1.6 um, median
-conditions (engineering estimate, like the shares below)."""
+HALO_LEVEL = np.array([9e-3, 1.7e-3, 8e-4, 3e-4, 1e-4, 8e-5, 3e-5, 8e-6, 3e-6, 3e-7, 3e-8])
+"""Azimuthal mean relative to the unocculted peak before the mask takes its part, 1.6 um,
+median conditions (engineering estimate, like the shares below). Only the shape is used: the
+phase variances set the level, so that halo and Strehl ratio agree."""
 
 STATIC_SHARE = np.array([0.55, 0.52, 0.50, 0.42, 0.33, 0.27, 0.17, 0.08, 0.0, 0.0, 0.0])
 """Share of that level in speckles that last, at `HALO_ARCSEC`."""
@@ -26,7 +27,7 @@ _FAINT_R, _FAINT_VARIANCE = [9.0, 11.0, 13.0], [0.0, 0.1, 0.4]
 
 
 def star_rate_adu_s(band: Band, magnitude: float, constants: Constants) -> float:
-    """Counts of a star summed over all pixels, clear sky, no neutral density [ADU/s]."""
+    """Return the counts of a star over all pixels, clear sky, no neutral density [ADU/s]."""
     photons = constants.value("photon_rate_zero_mag", band=band.name) * 10 ** (-0.4 * magnitude)
     electrons = (
         photons
@@ -64,5 +65,5 @@ def phase_variance(seeing_arcsec: ArrayLike, tau0_ms: ArrayLike) -> NDArray[np.f
 
 
 def faint_star_variance(r_magnitude: float) -> float:
-    """What a faint star adds to the residual phase at 1.6 um [rad2]."""
+    """Return what a faint star adds to the residual phase at 1.6 um [rad2]."""
     return float(np.interp(r_magnitude, _FAINT_R, _FAINT_VARIANCE))

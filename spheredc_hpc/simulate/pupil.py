@@ -47,7 +47,7 @@ def pupil_amplitude(
         across = -x * np.sin(turn) + y * np.cos(turn)
         light &= ~((along > 0) & (np.abs(across) < spider_width / 2))
     blocks = light.reshape(PUPIL_PX, OVERSAMPLING, PUPIL_PX, OVERSAMPLING)
-    return blocks.mean(axis=(1, 3)).astype(np.float32)
+    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)
 
 
 def pupil_axis() -> Floats:
@@ -92,13 +92,13 @@ class Grid:
     @property
     def dx_mas(self) -> Floats:
         """True offset of each column from the star [mas]."""
-        return (self.x0 + np.arange(self.size) - self.star_x) * self.scale_mas
+        return np.asarray((self.x0 + np.arange(self.size) - self.star_x) * self.scale_mas)
 
     @property
     def dy_mas(self) -> Floats:
         """True offset of each row from the star [mas]."""
         rows = self.y0 + np.arange(self.size) - self.star_y
-        return rows * self.scale_mas * self.anamorphism
+        return np.asarray(rows * self.scale_mas * self.anamorphism)
 
     @property
     def distance_mas(self) -> Floats:
@@ -145,7 +145,8 @@ class Transform:
 
     def field(self, pupil: Complexes) -> Complexes:
         """Complex amplitude on the grid of pupil fields, shape (..., size, size)."""
-        return np.matmul(np.matmul(self.rows, pupil), self.columns) * np.float32(self.norm)
+        inner = np.matmul(self.rows, pupil)
+        return np.asarray(np.matmul(inner, self.columns) * np.float32(self.norm))
 
 
 def intensity(field: Complexes) -> NDArray[np.float32]:

@@ -95,8 +95,8 @@ class Atmosphere(Section):
 class Wavefront(Section):
     """Phase aberrations that make the speckles."""
 
-    static_nm: float = Field(41.0, ge=0, description="Static aberrations, rms [nm].")
-    quasi_static_nm: float = Field(15.0, ge=0, description="Slowly evolving part, rms [nm].")
+    static_nm: float = Field(50.0, ge=0, description="Static aberrations, rms [nm].")
+    quasi_static_nm: float = Field(20.0, ge=0, description="Slowly evolving part, rms [nm].")
     quasi_static_rate: float = Field(
         40e-6, ge=0, description="Loss of correlation of that part [1/s]."
     )

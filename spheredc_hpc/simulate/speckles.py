@@ -79,7 +79,7 @@ def make_shapes(settings: Wavefront, reference_mas: float) -> Shapes:
 
 
 def _unit_variance(power: NDArray[np.float64]) -> Floats:
-    return np.sqrt(power / power.sum()).astype(np.float32)
+    return np.asarray(np.sqrt(power / power.sum()), dtype=np.float32)
 
 
 def draw_screens(rng: np.random.Generator, shape: Floats, count: int) -> Floats:
@@ -89,7 +89,7 @@ def draw_screens(rng: np.random.Generator, shape: Floats, count: int) -> Floats:
     spectrum = (noise[0] + 1j * noise[1]) * shape
     wave = scipy.fft.fft2(spectrum, axes=(-2, -1), overwrite_x=True)
     cut = wave[:, :PUPIL_PX, :PUPIL_PX]
-    return np.concatenate([cut.real, cut.imag])[:count].astype(np.float32)
+    return np.asarray(np.concatenate([cut.real, cut.imag])[:count], dtype=np.float32)
 
 
 @dataclass(frozen=True)
