@@ -1,0 +1,35 @@
+from spheredc_hpc.association.explain import explain_json, explain_text
+from spheredc_hpc.model.association import Association
+from spheredc_hpc.store.codec import from_plain, to_plain
+
+MIDNIGHT = 57647.0
+HOUR = 1 / 24
+
+
+def test_the_text_names_picks_refusals_and_what_is_missing(block, frame, flat, associate):
+    frames = [
+        *(f for f in block() if f.frame_class != "FLUX"),
+        frame("BACKGROUND", MIDNIGHT + 9 * HOUR),
+        frame("BACKGROUND", MIDNIGHT + 9.1 * HOUR, nd="ND_2.0"),
+        *flat(MIDNIGHT + 100 * HOUR),
+    ]
+    (association,), _ = associate(frames)
+    text = explain_text(association)
+    for words in (
+        "OBJECT: 8 files, 64 planes",
+        "background for OBJECT: 1 BACKGROUND file of night 2016-09-15; 9.0 h from the middle",
+        "matching IRDIS, Nondest, DIT 32.00 s, DB_H23, ND OPEN",
+        "not: 1 BACKGROUND file of night 2016-09-15, 9.1 h away: ND ND_2.0 instead of ND OPEN",
+        "(acceptable: up to 168 h)",
+        "[FLAT_AGE]",
+        "MISSING FLUX exposure: night 2016-09-15",
+        "contrast is not calibrated [FLUX_MISSING]",
+    ):
+        assert words in text, text
+
+
+def test_the_record_survives_its_own_explanation(block, associate):
+    (association,), _ = associate(block())
+    values = explain_json(association)
+    assert values["missing_text"][-1] == "bad pixels: IRDIS, DB_H23"
+    assert from_plain(Association, to_plain(association), "record") == association
