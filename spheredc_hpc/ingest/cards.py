@@ -36,7 +36,7 @@ def parse_cards(text: str) -> dict[str, HeaderValue]:
         if card.startswith("HIERARCH ") and (equals := card.find("=")) > 0:
             keyword, rest = card[9:equals].strip(), card[equals + 1 :]
         elif card[8:10] == "= ":
-            keyword, rest = card[:8].rstrip(), card[10:]
+            keyword, rest = card[:8].rstrip().upper(), card[10:]
         elif card[:8].rstrip() in _WITHOUT_VALUE:
             continue
         else:
@@ -51,7 +51,7 @@ def parse_cards(text: str) -> dict[str, HeaderValue]:
         if value is None:
             keyword, value = _by_astropy(card)
         if value is not None and keyword not in values and keyword not in _WITHOUT_VALUE:
-            values[keyword if keyword.isupper() else keyword.upper()] = value
+            values[keyword] = value
     return values
 
 
@@ -83,5 +83,5 @@ def _by_astropy(card: str) -> tuple[str, HeaderValue | None]:
             keyword, value = str(parsed.keyword), parsed.value
         except (VerifyError, ValueError):
             return "", None
-    keyword = keyword.removeprefix("HIERARCH ").strip().upper()
+    keyword = keyword.removeprefix("HIERARCH ").strip()
     return keyword, value if isinstance(value, str | int | float | bool) else None
