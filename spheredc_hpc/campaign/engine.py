@@ -1,0 +1,193 @@
+"""Run Snakemake on a plan, follow its log, say how it ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from spheredc_hpc.campaign.assets import profile_path, workflow_home
+from spheredc_hpc.campaign.owner import Ownership
+from spheredc_hpc.campaign.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.2
+BEAT_S = 30.0
+
+_STEPS = re.compile(r"^(\d+) of (\d+) steps \(")
+_TOTAL = re.compile(r"^total\s+(\d+)\s*$")
+_RULE = re.compile(r"^(?:local)?rule (\w+):")
+_WILDCARDS = re.compile(r"^\s+wildcards: (.+)$")
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How the jobs are run.
+
+    Attributes
+    ----------
+    profile : str
+        Name or folder of a Snakemake profile.
+    cores : int
+        Cores for all jobs together.
+    threads : int
+        Most threads of one job.
+    dry_run : bool
+        Only say what would be done.
+    """
+
+    profile: str = "local"
+    cores: int = 1
+    threads: int = 8
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """How Snakemake ended.
+
+    Attributes
+    ----------
+    returncode : int
+        Of the process.
+    total, done : int
+        Jobs that the plan needed, and those that ended well (without the target rule).
+    log : Path
+        Everything that Snakemake said.
+    """
+
+    returncode: int
+    total: int
+    done: int
+    log: Path
+
+
+def command_line(root: Path, plan: str, options: EngineOptions) -> list[str]:
+    """Give the command that runs a plan."""
+    command = [sys.executable, "-m", "spheredc_hpc.campaign.child"]
+    command += ["--snakefile", str(workflow_home() / "Snakefile")]
+    command += ["--directory", str(root), "--config", f"plan={plan}"]
+    command += ["--profile", str(profile_path(options.profile))]
+    command += ["--cores", str(options.cores), "--nocolor"]
+    threads = min(options.threads, options.cores)
+    command += ["--set-threads", f"level1={threads}", f"level2={threads}"]
+    if options.dry_run:
+        command.append("--dry-run")
+    return command
+
+
+def _environment() -> dict[str, str]:
+    environment = dict(os.environ)
+    for library in ("OPENBLAS", "OMP", "MKL", "NUMEXPR", "VECLIB"):
+        environment[f"{library}_NUM_THREADS"] = "1"
+    here = str(Path(sys.executable).parent)
+    environment["PATH"] = os.pathsep.join([here, environment.get("PATH", os.defpath)])
+    environment["SPHEREDC_PARENT"] = str(os.getpid())
+    environment["SPHEREDC_EXECUTOR"] = "local"
+    environment.pop("SNAKEMAKE_PROFILE", None)
+    return environment
+
+
+def run_snakemake(
+    ownership: Ownership, plan: str, options: EngineOptions, progress: Progress
+) -> EngineResult:
+    """Run the jobs of a plan.
+
+    Parameters
+    ----------
+    ownership : Ownership
+        Of the result root.
+    plan : str
+        Name of the plan.
+    options : EngineOptions
+        How the jobs are run.
+    progress : Progress
+        Told of every finished job.
+
+    Returns
+    -------
+    EngineResult
+    """
+    root = ownership.root
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    log = root / "logs" / "snakemake" / f"{plan}.{stamp}.{os.getpid()}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as file:
+        process = subprocess.Popen(  # noqa: S603 our own module, arguments are a list
+            command_line(root, plan, options),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=_environment(),
+        )
+        ownership.note(
+            snakemake_pid=process.pid, snakemake_started=psutil.Process(process.pid).create_time()
+        )
+        with _draining(process), progress, log.open(encoding="utf-8", errors="replace") as said:
+            total, done = _follow(process, said, progress, ownership)
+    return EngineResult(process.returncode, total, done, log)
+
+
+@contextmanager
+def _draining(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """On SIGTERM let running jobs end and start no more."""
+
+    def drain(signum: int, frame: FrameType | None) -> None:
+        logger.warning("SIGTERM: running jobs end, no more are started")
+        process.terminate()
+
+    before = signal.signal(signal.SIGTERM, drain)
+    try:
+        yield
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _follow(
+    process: subprocess.Popen[bytes],
+    said: Iterator[str],
+    progress: Progress,
+    ownership: Ownership,
+) -> tuple[int, int]:
+    total = done = 0
+    rule, beaten, pending = "", time.monotonic(), ""
+    while True:
+        ended = process.poll() is not None
+        for piece in said:
+            pending += piece
+            if not pending.endswith("\n"):
+                continue
+            line, pending = pending, ""
+            if (match := _RULE.match(line)) is not None:
+                rule = match[1]
+            elif (match := _WILDCARDS.match(line)) is not None:
+                progress.started(rule, match[1])
+            elif (match := _TOTAL.match(line)) is not None:
+                total = int(match[1])
+                progress.update(done, total)
+            elif (match := _STEPS.match(line)) is not None:
+                done, total = int(match[1]), int(match[2])
+                progress.update(done, total)
+        if ended:
+            return total, done
+        if time.monotonic() - beaten > BEAT_S:
+            beaten = time.monotonic()
+            ownership.beat()
+        progress.tick()
+        time.sleep(POLL_S)

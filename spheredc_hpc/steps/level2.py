@@ -1,0 +1,112 @@
+"""Step: one Level 1 product and a recipe to one Level 2 product."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spheredc_hpc.config import Config, Recipe
+from spheredc_hpc.instrument.constants import default_constants
+from spheredc_hpc.level2.reduce import reduce
+from spheredc_hpc.model.product import Receipt, Status
+from spheredc_hpc.steps.guard import make
+from spheredc_hpc.steps.layout import product_directory, split_product
+from spheredc_hpc.steps.preview import PREVIEW, write_level2_preview
+from spheredc_hpc.store import receipt as receipts
+from spheredc_hpc.store.cube import read_cube
+from spheredc_hpc.store.images import write_images
+from spheredc_hpc.store.runinfo import stage
+
+CUBE = "cube.zarr"
+IMAGES = "level2.zarr"
+
+
+def level2_receipt(level1_receipt: Path, recipe: str, config: Config) -> Path:
+    """Give the place of the Level 2 product of a recipe beside its Level 1 product.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration has no such recipe.
+    """
+    name, found = config.recipe_by_label(recipe)
+    observation = product_directory(level1_receipt).parent
+    return observation / "level2" / found.label(name) / receipts.RECEIPT
+
+
+def reduce_level2(
+    level1_receipt: Path, receipt: Path, recipe: str, config: Config, threads: int
+) -> Receipt:
+    """Reduce one Level 1 cube by one recipe.
+
+    Parameters
+    ----------
+    level1_receipt : Path
+        Receipt of the Level 1 product.
+    receipt : Path
+        Receipt of the Level 2 product to make; its folder is the product.
+    recipe : str
+        Name or label of a recipe of `config`.
+    config : Config
+        All settings.
+    threads : int
+        Threads of the job; the result does not depend on it.
+
+    Returns
+    -------
+    Receipt
+        Of the product; ``rejected`` if Level 1 was, or if the data allow no subtraction.
+
+    Raises
+    ------
+    ConfigError
+        If the recipe is unknown or a path is no receipt below a result root.
+    DataError
+        If the Level 1 product is damaged.
+    """
+    source, target = product_directory(level1_receipt), product_directory(receipt)
+    name, settings = config.recipe_by_label(recipe)
+    upstream = receipts.read(source)
+
+    def build(writer: receipts.ProductWriter) -> None:
+        _pass_on(upstream, writer)
+        if upstream.status is Status.REJECTED:
+            return
+        _build(source, settings, config, threads, writer)
+
+    return make(target, _draft(source, target, name, settings, config), build)
+
+
+def _draft(source: Path, target: Path, name: str, recipe: Recipe, config: Config) -> receipts.Draft:
+    constants = default_constants().with_overrides(config.constants)
+    values = {"name": name, **recipe.plain()}
+    return receipts.Draft(
+        kind="level2",
+        id=split_product(target)[1],
+        inputs=(receipts.product_ref("level1", source, split_product(source)[1]),),
+        settings=values,
+        settings_digest=recipe.digest,
+        constants_version=constants.version,
+        constants_digest=constants.digest,
+    )
+
+
+def _pass_on(upstream: Receipt, writer: receipts.ProductWriter) -> None:
+    """Hand the verdict on Level 1 on to the product."""
+    if upstream.status is Status.REJECTED:
+        writer.reject("Level 1 was rejected: " + "; ".join(upstream.reasons))
+        return
+    for flag in upstream.flags:
+        writer.flag(flag, f"Level 1 carries {flag}")
+
+
+def _build(
+    source: Path, recipe: Recipe, config: Config, threads: int, writer: receipts.ProductWriter
+) -> None:
+    with stage("read"):
+        cube = read_cube(source / CUBE)
+    with stage("reduce"):
+        images = reduce(cube, recipe, threads)
+    with stage("write"):
+        write_images(images, writer.path / IMAGES, config.output.compression_level)
+    with stage("preview"):
+        write_level2_preview(images, writer.path / PREVIEW)

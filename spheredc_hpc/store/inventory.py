@@ -1,0 +1,60 @@
+"""The products of a result root, found by their receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spheredc_hpc.errors import DataError
+from spheredc_hpc.model.product import Receipt
+from spheredc_hpc.store import receipt as receipts
+
+PLACES = ("calibrations/*/*", "observations/*/level1", "observations/*/level2/*")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One product of a root; a damaged receipt gives a problem instead.
+
+    Attributes
+    ----------
+    path : Path
+        Its directory.
+    product : str
+        Path below the root, with ``/``.
+    """
+
+    path: Path
+    product: str
+    receipt: Receipt | None
+    problem: str = ""
+
+
+def products(root: Path) -> Iterator[Found]:
+    """List the products of a root: calibrations, then observations, by name.
+
+    A directory without a receipt is no product and is left out.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root} is no folder")
+    for place in PLACES:
+        for path in sorted(root.glob(place)):
+            if path.name.startswith(".") or not (path / receipts.RECEIPT).is_file():
+                continue
+            product = path.relative_to(root).as_posix()
+            try:
+                yield Found(path, product, receipts.read(path))
+            except DataError as error:
+                if (path / receipts.RECEIPT).is_file():
+                    yield Found(path, product, None, str(error))
+
+
+def is_product(path: Path) -> bool:
+    """Tell whether a directory is a product."""
+    return (path / receipts.RECEIPT).is_file()
