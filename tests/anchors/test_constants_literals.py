@@ -233,3 +233,10 @@ def test_illuminated_windows_of_irdis():
     left, right = detectors.detector("IRDIS").illuminated
     assert left == (slice(15, 1013), slice(50, 941))
     assert right == (slice(15, 1013), slice(54, 942))  # columns 1078 to 1966 of the raw plane
+
+
+def test_the_table_of_this_version_is_this_one():
+    # Changed on purpose? Then raise `version` in constants.yaml, and both literals here.
+    table = default_constants()
+    digest = "a7e712e6e291fa2dcc3723be1a9446e62b56be3bd482db1d5940cbc5224187e5"
+    assert (table.version, table.digest) == ("2026.1", digest)
