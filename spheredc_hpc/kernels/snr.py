@@ -100,7 +100,7 @@ def _allowed(label, x, y, own):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _t_rows(spline, sums, label, diameter, first, last, t_map, n_map):  # type: ignore[no-untyped-def]
+def _t_rows(spline, sums, label, diameter, skip, first, last, t_map, n_map):  # type: ignore[no-untyped-def]
     ny, nx = sums.shape
     cy, cx = ny // 2, nx // 2
     for y in range(first, last):
@@ -115,8 +115,10 @@ def _t_rows(spline, sums, label, diameter, first, last, t_map, n_map):  # type: 
             number = int(np.floor(2.0 * np.pi / step + 1e-9))
             cosine, sine = np.cos(step), np.sin(step)
             count, mean, square = 0, 0.0, 0.0
-            for _ in range(number - 1):
+            for i in range(number - 1):
                 dx, dy = cosine * dx + sine * dy, cosine * dy - sine * dx
+                if i < skip or i >= number - 1 - skip:
+                    continue
                 if _allowed(label, cx + dx, cy + dy, label[y, x]):
                     value = _spline_at(spline, cx + dx, cy + dy)
                     count += 1
@@ -129,13 +131,16 @@ def _t_rows(spline, sums, label, diameter, first, last, t_map, n_map):  # type: 
                 t_map[y, x] = (sums[y, x] - mean) / noise
 
 
-def t_statistic(apertures: ApertureMap) -> tuple[Floats, NDArray[np.int32]]:
+def t_statistic(apertures: ApertureMap, skip: int = 0) -> tuple[Floats, NDArray[np.int32]]:
     """Two-sample t statistic of every pixel against the other apertures of its ring.
 
     Parameters
     ----------
     apertures : ApertureMap
         Aperture sums of the image.
+    skip : int
+        Nearest apertures on either side that are left out of the ring, so that the negative
+        lobes beside a source do not count as noise.
 
     Returns
     -------
@@ -162,6 +167,7 @@ def t_statistic(apertures: ApertureMap) -> tuple[Floats, NDArray[np.int32]]:
             apertures.sums,
             apertures.label,
             apertures.diameter_px,
+            skip,
             block.start,
             block.stop,
             t_map,

@@ -50,6 +50,11 @@ class Star:
         """Whether fluxes can be given relative to the star."""
         return bool(np.isfinite(self.flux))
 
+    @property
+    def unit_flux(self) -> float:
+        """Aperture sum of a companion of contrast 1; 1 where the star is not calibrated."""
+        return self.flux if self.calibrated else 1.0
+
 
 @dataclass(frozen=True)
 class Channel:

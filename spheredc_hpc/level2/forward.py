@@ -1,0 +1,245 @@
+"""Position and flux of a source, by exact forward models.
+
+A trial companion with negative flux is added to the frames and the reduction about it is
+repeated until what is left fits an image without the source. Errors come from the image
+itself: the same estimator is applied to source-free places of the same radius.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spheredc_hpc.level2.engine import Companion, Frames, Reduction
+from spheredc_hpc.level2.patch import Patch
+
+Floats = NDArray[np.float64]
+
+# Radius of the fitted patch in FWHM, and how far the position may leave the start.
+PATCH_FWHM = 1.3
+REACH_FWHM = 1.0
+_ITERATIONS = 8
+_STEP_PX = 0.3
+_RELATIVE_STEP = 0.1
+_TOLERANCE_PX = 0.003
+_TOLERANCE_FLUX = 1e-3
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A source as fitted to all channels at once.
+
+    Attributes
+    ----------
+    dx_px, dy_px : float
+        Offset from the star on the derotated image, in pixels of the first channel.
+    contrast : array of float64, shape (n_channel,)
+        Flux relative to the star, corrected for self-subtraction, not for the coronagraph.
+    estimator : array of float64, shape (2 + n_channel, n_data)
+        Linear map from a disturbance of the data to one of ``(dx, dy, contrast...)``.
+    points : array of float64, shape (2, n_point)
+        Offsets of the fitted pixels [px].
+    converged : bool
+        Whether the last step was negligible and the position stayed near its start.
+    """
+
+    dx_px: float
+    dy_px: float
+    contrast: Floats
+    estimator: Floats
+    points: Floats
+    converged: bool
+
+
+def scales_of(reductions: Sequence[Reduction]) -> Floats:
+    """Pixels of each channel per pixel of the first one."""
+    scale = np.array([r.channel.pixel_scale_mas for r in reductions])
+    return np.asarray(scale[0] / scale)
+
+
+class _Problem:
+    """The data of one fit and its model."""
+
+    def __init__(
+        self,
+        reductions: Sequence[Reduction],
+        profiles: Sequence[Floats],
+        noise: Floats,
+        start_px: tuple[float, float],
+    ) -> None:
+        fwhm = float(np.mean([r.channel.star.fwhm_px for r in reductions]))
+        half = int(np.ceil(PATCH_FWHM * fwhm)) + 1
+        y, x = np.mgrid[-half : half + 1, -half : half + 1]
+        x, y = x + round(start_px[0]), y + round(start_px[1])
+        near = np.hypot(x - start_px[0], y - start_px[1]) <= PATCH_FWHM * fwhm
+        self.points = np.stack([x[near], y[near]]).astype(np.float64)
+        self.scales = scales_of(reductions)
+        self.patches = [
+            Patch(r, *(self.points * s)) for r, s in zip(reductions, self.scales, strict=True)
+        ]
+        radius = np.hypot(*self.points)
+        self.background = [
+            np.interp(radius * s, np.arange(p.size), p)
+            for p, s in zip(profiles, self.scales, strict=True)
+        ]
+        self.weight = 1.0 / noise
+
+    def left_over(self, k: int, dx: float, dy: float, contrast: float) -> Floats:
+        """Image of channel `k` about the source after taking a companion out."""
+        s = float(self.scales[k])
+        values = self.patches[k].evaluate([Companion(dx * s, dy * s, -contrast)])
+        return np.asarray((values - self.background[k]) * self.weight[k])
+
+    def all_left(self, p: Floats) -> Floats:
+        """Weighted misfit of all channels, shape (n_data,)."""
+        parts = [self.left_over(k, p[0], p[1], p[2 + k]) for k in range(len(self.patches))]
+        return np.concatenate(parts)
+
+    def jacobian(self, p: Floats, unit: Floats) -> Floats:
+        """Differentiate `all_left` centrally, shape (n_data, 2 + n_channel)."""
+        n_point, n_channel = self.points.shape[1], len(self.patches)
+        result = np.zeros((n_point * n_channel, 2 + n_channel))
+        for k in range(n_channel):
+            rows = slice(k * n_point, (k + 1) * n_point)
+            x, y, c = float(p[0]), float(p[1]), float(p[2 + k])
+            h, d = _STEP_PX, _RELATIVE_STEP * float(unit[k])
+            result[rows, 0] = self.left_over(k, x + h, y, c) - self.left_over(k, x - h, y, c)
+            result[rows, 1] = self.left_over(k, x, y + h, c) - self.left_over(k, x, y - h, c)
+            result[rows, :2] /= 2 * h
+            up, down = self.left_over(k, x, y, c + d), self.left_over(k, x, y, c - d)
+            result[rows, 2 + k] = (up - down) / (2 * d)
+        return result
+
+
+def fit_source(
+    reductions: Sequence[Reduction],
+    profiles: Sequence[Floats],
+    noise: Floats,
+    start_px: tuple[float, float],
+    start_contrast: Floats,
+) -> Fit:
+    """Fit position and contrast of one source.
+
+    Parameters
+    ----------
+    reductions : sequence of Reduction
+        Channels, with every other source removed.
+    profiles : sequence of array
+        Azimuthal mean of each channel's image at whole radii.
+    noise : array, shape (n_channel,)
+        Noise of each channel at the source's radius; only ratios matter.
+    start_px : (float, float)
+        First guess of the offset [px of the first channel].
+    start_contrast : array, shape (n_channel,)
+        First guess of the contrast; its size sets the steps of the derivatives.
+
+    Returns
+    -------
+    Fit
+
+    Notes
+    -----
+    Lagrange et al. (2010), Science 329, 57 (negative companion); least squares by
+    Gauss-Newton with two numerical Jacobians. A channel in which the source is absent gets a
+    contrast about zero.
+    """
+    problem = _Problem(reductions, profiles, noise, start_px)
+    n_channel = len(reductions)
+    unit = np.maximum(np.abs(start_contrast), 0.3 * np.abs(start_contrast).max())
+    p = np.concatenate([start_px, start_contrast])
+    limit = REACH_FWHM * float(np.mean([r.channel.star.fwhm_px for r in reductions]))
+    converged, step = False, np.full(2 + n_channel, np.inf)
+    for iteration in range(_ITERATIONS):
+        if iteration in (0, 2):
+            jacobian = problem.jacobian(p, unit)
+            estimator = np.linalg.pinv(jacobian)
+        step = -(estimator @ problem.all_left(p))
+        reach = np.hypot(step[0], step[1])
+        step[:2] *= min(1.0, 1.0 / max(reach, 1e-12))
+        p = p + step
+        if np.hypot(p[0] - start_px[0], p[1] - start_px[1]) > limit:
+            break
+        small = np.abs(step[2:]) <= _TOLERANCE_FLUX * np.abs(p[2:]).max()
+        if iteration >= 2 and np.abs(step[:2]).max() < _TOLERANCE_PX and small.all():
+            converged = True
+            break
+    weights = np.repeat(problem.weight, problem.points.shape[1])
+    return Fit(
+        float(p[0]), float(p[1]), p[2:], -estimator * weights[None, :], problem.points, converged
+    )
+
+
+def fit_covariance(
+    fit: Fit,
+    images: Sequence[Frames],
+    profiles: Sequence[Floats],
+    scales: Floats,
+    others_px: Sequence[tuple[float, float]],
+    fwhm_px: float,
+) -> Floats:
+    """Covariance of a fit from source-free places of the same radius.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    images : sequence of array
+        Final images of the channels without any source.
+    profiles, scales : as for the fit
+        Azimuthal means and relative pixel scales.
+    others_px : sequence of (float, float)
+        Offsets of other sources, whose neighbourhood is left out [px].
+    fwhm_px : float
+        Width of the PSF [px].
+
+    Returns
+    -------
+    array, shape (2 + n_channel, 2 + n_channel)
+        Covariance of ``(dx, dy, contrast...)``; infinite if there is no source-free place.
+
+    Notes
+    -----
+    The fitted pixels are turned about the star and the estimator is applied to what the image
+    holds there. Its shape turns along with the field because the geometry of
+    self-subtraction depends on the radius alone. The mean square is corrected for the few
+    independent places of a small ring.
+    """
+    turns = _free_turns(fit, others_px, fwhm_px)
+    if turns.size == 0:
+        return np.full((fit.estimator.shape[0],) * 2, np.inf)
+    radius = np.hypot(*fit.points)
+    cosine, sine = np.cos(turns)[:, None], np.sin(turns)[:, None]
+    x = cosine * fit.points[0] - sine * fit.points[1]
+    y = sine * fit.points[0] + cosine * fit.points[1]
+    data = []
+    for image, profile, s in zip(images, profiles, scales, strict=True):
+        middle = image.shape[0] // 2
+        filled = np.where(np.isfinite(image), image, 0.0).astype(np.float64)
+        values = ndimage.map_coordinates(filled, [y * s + middle, x * s + middle], order=3)
+        data.append(values - np.interp(radius * s, np.arange(profile.size), profile)[None, :])
+    errors = np.concatenate(data, axis=1) @ fit.estimator.T
+    independent = max(turns.size * _TURN_FWHM / 1.5, 1.5)
+    covariance = errors.T @ errors / turns.size * (independent + 1) / max(independent - 1, 0.5)
+    return np.asarray(covariance)
+
+
+# Distance between neighbouring trial places along the ring, in FWHM.
+_TURN_FWHM = 0.25
+# Places nearer than this to a source are left out, in FWHM.
+_FREE_FWHM = 2.5
+
+
+def _free_turns(fit: Fit, others_px: Sequence[tuple[float, float]], fwhm_px: float) -> Floats:
+    radius = float(np.hypot(fit.dx_px, fit.dy_px))
+    count = max(int(2 * np.pi * radius / (_TURN_FWHM * fwhm_px)), 4)
+    turns = np.arange(count) * 2 * np.pi / count
+    x = np.cos(turns) * fit.dx_px - np.sin(turns) * fit.dy_px
+    y = np.sin(turns) * fit.dx_px + np.cos(turns) * fit.dy_px
+    free = np.ones(count, bool)
+    for ox, oy in ((fit.dx_px, fit.dy_px), *others_px):
+        free &= np.hypot(x - ox, y - oy) > _FREE_FWHM * fwhm_px
+    return np.asarray(turns[free])
