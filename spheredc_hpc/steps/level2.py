@@ -95,8 +95,10 @@ def _pass_on(upstream: Receipt, writer: receipts.ProductWriter) -> None:
     if upstream.status is Status.REJECTED:
         writer.reject("Level 1 was rejected: " + "; ".join(upstream.reasons))
         return
-    for flag in upstream.flags:
-        writer.flag(flag, f"Level 1 carries {flag}")
+    if upstream.status is Status.FLAGGED:
+        writer.status = Status.FLAGGED
+        writer.flags += upstream.flags
+        writer.reasons += [f"Level 1: {reason}" for reason in upstream.reasons]
 
 
 def _build(
@@ -105,8 +107,17 @@ def _build(
     with stage("read"):
         cube = read_cube(source / CUBE)
     with stage("reduce"):
-        images = reduce(cube, recipe, threads)
+        result = reduce(cube, recipe, threads)
+    writer.quality |= result.quality
+    if result.images is None or result.status is Status.REJECTED:
+        for reason in result.reasons or ("the data allow no subtraction",):
+            writer.reject(reason)
+        return
+    writer.flags += [flag for flag in result.flags if flag not in writer.flags]
+    writer.reasons += [reason for reason in result.reasons if reason not in writer.reasons]
+    if result.status is Status.FLAGGED:
+        writer.status = Status.FLAGGED
     with stage("write"):
-        write_images(images, writer.path / IMAGES, config.output.compression_level)
+        write_images(result.images, writer.path / IMAGES, config.output.compression_level)
     with stage("preview"):
-        write_level2_preview(images, writer.path / PREVIEW)
+        write_level2_preview(result.images, writer.path / PREVIEW)

@@ -1,0 +1,58 @@
+"""What the Snakefile has to know of a plan besides its tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from spheredc_hpc.config import Config, digest_of
+from spheredc_hpc.instrument.constants import default_constants
+from spheredc_hpc.model.provenance import PRODUCT_VERSIONS
+from spheredc_hpc.store.codec import canonical_json, write_text
+
+CONFIG = "config.yaml"
+WORKFLOW = "workflow.json"
+
+
+def write_workflow(root: Path, plan: str, config: Config) -> None:
+    """Freeze the configuration of a plan and note what each kind of product depends on.
+
+    The note holds one digest per calibration, observing mode and recipe, of its settings, the
+    product version and the instrument constants. Snakemake compares it with that of the last
+    run, so a changed section redoes only what depends on it.
+
+    Parameters
+    ----------
+    root : Path
+        Result root.
+    plan : str
+        Name of the plan.
+    config : Config
+        All settings.
+    """
+    folder = root / "plan" / plan
+    text = yaml.safe_dump(config.plain(), sort_keys=False, width=100)
+    write_text(text, folder / CONFIG)
+    constants = default_constants().with_overrides(config.constants).digest
+
+    def digest(kind: str, settings: str) -> str:
+        return digest_of([settings, PRODUCT_VERSIONS.get(kind, 0), constants])[:16]
+
+    values = {
+        "plan": plan,
+        "config_file": f"plan/{plan}/{CONFIG}",
+        "settings": {
+            "calibration": {
+                kind: digest(kind, section.digest) for kind, section in config.calibration.items()
+            },
+            "level1": {
+                mode: digest("level1", section.digest) for mode, section in config.level1.items()
+            },
+            "level2": {
+                recipe.label(name): digest("level2", recipe.digest)
+                for name, recipe in config.level2.items()
+            },
+        },
+    }
+    write_text(canonical_json(values), folder / WORKFLOW)
