@@ -14,7 +14,7 @@ from spheredc_hpc.simulate.photometry import (
     halo_level,
     halo_share,
 )
-from spheredc_hpc.simulate.pupil import PUPIL_PX
+from spheredc_hpc.simulate.pupil import PUPIL_PX, pupil_axis
 from spheredc_hpc.simulate.scene import Wavefront
 from spheredc_hpc.simulate.streams import stream
 
@@ -83,13 +83,28 @@ def _unit_variance(power: NDArray[np.float64]) -> Floats:
 
 
 def draw_screens(rng: np.random.Generator, shape: Floats, count: int) -> Floats:
-    """Draw independent screens of unit variance, shape (count, 160, 160)."""
+    """Draw independent screens of unit variance, shape (count, 160, 160).
+
+    Tip and tilt over the pupil are taken out, so that the star stays where it is said to be;
+    what the star does move is drawn as jitter.
+    """
     pairs = (count + 1) // 2
     noise = rng.standard_normal((2, pairs, _GRID_PX, _GRID_PX), dtype=np.float32)
     spectrum = (noise[0] + 1j * noise[1]) * shape
     wave = scipy.fft.fft2(spectrum, axes=(-2, -1), overwrite_x=True)
     cut = wave[:, :PUPIL_PX, :PUPIL_PX]
-    return np.asarray(np.concatenate([cut.real, cut.imag])[:count], dtype=np.float32)
+    screens = np.concatenate([cut.real, cut.imag])[:count].astype(np.float32)
+    return screens - _tilts(screens)
+
+
+def _tilts(screens: Floats) -> Floats:
+    """Plane without offset that fits each screen best within the pupil."""
+    axis = pupil_axis().astype(np.float32)
+    x, y = np.meshgrid(axis, axis)
+    inside = np.hypot(x, y) <= 0.5
+    basis = np.stack([x, y]) * inside
+    slopes = np.einsum("cyx,kyx->ck", screens, basis) / np.sum(basis[0] ** 2)
+    return np.asarray(np.einsum("ck,kyx->cyx", slopes, np.stack([x, y])), dtype=np.float32)
 
 
 @dataclass(frozen=True)
