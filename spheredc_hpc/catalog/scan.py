@@ -1,0 +1,228 @@
+"""Scan raw files into the catalogue; files that did not change are not read again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from django.db import transaction
+
+from spheredc_hpc.catalog.batches import in_batches
+from spheredc_hpc.catalog.files import FilesFound, describe_files, inside, near, raw_places
+from spheredc_hpc.catalog.models import RawFrame, RawHeader, RawProblem
+from spheredc_hpc.catalog.models.columns import clean
+from spheredc_hpc.catalog.models.raw_frame import RECORD_COLUMNS
+from spheredc_hpc.catalog.setup import database_errors, setup
+from spheredc_hpc.config import Config, digest_of
+from spheredc_hpc.errors import DataError
+from spheredc_hpc.ingest.files import list_files
+from spheredc_hpc.ingest.scan import ScanError, ScannedFile, read_files
+from spheredc_hpc.instrument.frame_classes import RULES
+from spheredc_hpc.instrument.headers import KEYWORDS
+from spheredc_hpc.model.provenance import software_version
+
+logger = logging.getLogger(__name__)
+
+OWN_FOLDERS = ("calibrations", "observations", "library", "raw-cache", "plan")
+Progress = Callable[[int, int], None]
+Prints = dict[str, tuple[int, int]]
+"""Path to size [bytes] and time of modification [ns]."""
+
+
+@dataclass(frozen=True)
+class ScanSummary:
+    """What a scan found.
+
+    Attributes
+    ----------
+    n_files, n_read, n_unchanged, n_vanished : int
+        Files there, read now, known from before, known and no longer there.
+    found : FilesFound
+        Frames by class, frames of no use and files that cannot be read.
+    notes : tuple of str
+        What else is worth a word.
+    """
+
+    n_files: int
+    n_read: int
+    n_unchanged: int
+    n_vanished: int
+    found: FilesFound
+    notes: tuple[str, ...] = ()
+
+
+def scan(
+    raw: Sequence[Path],
+    root: Path,
+    config: Config,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> ScanSummary:
+    """Bring the catalogue of `root` up to date with raw files and folders.
+
+    Files are committed in batches: a scan that is killed keeps what it has read.
+
+    Parameters
+    ----------
+    raw : sequence of Path
+        Files and folders.
+    root : Path
+        Result root; its own products are left out.
+    config : Config
+        Settings of the run; none of them bears on the scan so far.
+    workers : int
+        Processes that read headers.
+    progress : callable, optional
+        Called with the number of files read and to read.
+
+    Raises
+    ------
+    ConfigError
+        If a path does not exist.
+    DataError
+        If there is no FITS file below the paths.
+    ResourceError
+        If the root cannot be written.
+    """
+    places = raw_places(raw)
+    listing = list_files(places)
+    files = [path for path in listing.files if not _is_own(path, root.resolve(), places)]
+    nothing = not files and not listing.problems
+    if nothing and not root.exists():
+        raise _no_files(places)
+    setup(root)
+    with database_errors():
+        n_vanished = _forget(places, {clean(str(path)) for path in files})
+        unlisted = [
+            ScanError(str(path), "unreadable", f"{path}: {reason}")
+            for path, reason in listing.problems.items()
+        ]
+        _store([], unlisted, {})
+        changed = _changed(files, places)
+        _read(changed, workers, progress)
+        if nothing:
+            raise _no_files(places)
+        found = describe_files(places)
+    logger.info("%d files, %d read, %d errors", len(files), len(changed), len(found.errors))
+    return ScanSummary(
+        n_files=len(files),
+        n_read=len(changed),
+        n_unchanged=len(files) - len(changed),
+        n_vanished=n_vanished,
+        found=found,
+        notes=listing.notes(),
+    )
+
+
+def scanner() -> str:
+    """Name what a row depends on besides its file; another name makes files be read again."""
+    tables = [repr(rule) for rule in RULES] + [repr(item) for item in sorted(KEYWORDS.items())]
+    return f"{software_version()}+{digest_of(tables)[:8]}"
+
+
+def _no_files(places: Sequence[Path]) -> DataError:
+    return DataError(f"no FITS files found under {', '.join(map(str, places))}")
+
+
+def _is_own(path: Path, root: Path, places: Sequence[Path]) -> bool:
+    """Whether a file is a product of the root that nobody asked for."""
+    return any(
+        path.is_relative_to(root / name)
+        and not any(place.is_relative_to(root / name) for place in places)
+        for name in OWN_FOLDERS
+    )
+
+
+def _forget(places: Sequence[Path], there: set[str]) -> int:
+    """Mark frames whose file vanished and drop what was said of such files."""
+
+    def vanished(paths: Iterator[str]) -> Iterator[list[str]]:
+        return in_batches(p for p in paths if p not in there and inside(p, places))
+
+    frames = RawFrame.objects.filter(near(places), present=True)
+    problems = RawProblem.objects.filter(near(places))
+    gone = list(vanished(frames.values_list("path", flat=True).iterator()))
+    for paths in gone:
+        RawFrame.objects.filter(path__in=paths).update(present=False)
+    for paths in list(vanished(problems.values_list("path", flat=True).iterator())):
+        RawProblem.objects.filter(path__in=paths).delete()
+    return sum(map(len, gone))
+
+
+def _changed(files: Sequence[Path], places: Sequence[Path]) -> Prints:
+    """Files that have to be read."""
+    columns = ("path", "size_bytes", "mtime_ns", "scanner")
+    frames = RawFrame.objects.filter(near(places), present=True).values_list(*columns)
+    problems = RawProblem.objects.filter(near(places)).values_list(*columns)
+    known = {path: rest for path, *rest in chain(frames.iterator(), problems.iterator())}
+    version = scanner()
+    changed = {}
+    for path in files:
+        try:
+            status = path.stat()
+        except OSError:  # gone since it was listed: reading it gives the reason
+            changed[str(path)] = (0, 0)
+            continue
+        now = (status.st_size, status.st_mtime_ns)
+        if known.get(clean(str(path))) != [*now, version]:
+            changed[str(path)] = now
+    return changed
+
+
+def _read(changed: Prints, workers: int, progress: Progress | None) -> None:
+    done = 0
+    items = read_files([Path(path) for path in changed], workers=workers)
+    for batch in in_batches(items):
+        frames = [item for item in batch if isinstance(item, ScannedFile)]
+        errors = [item for item in batch if isinstance(item, ScanError)]
+        _store(frames, errors, changed)
+        done += len(batch)
+        if progress is not None:
+            progress(done, len(changed))
+
+
+def _store(frames: Sequence[ScannedFile], errors: Sequence[ScanError], prints: Prints) -> None:
+    """Write a batch; a file is a frame or a problem, never both."""
+    version = scanner()
+    rows = [RawFrame.of(item.frame, prints[item.frame.path][1], version) for item in frames]
+    problems = [
+        RawProblem(
+            path=clean(error.path),
+            problem=error.problem,
+            reason=clean(error.reason),
+            size_bytes=prints.get(error.path, (0, 0))[0],
+            mtime_ns=prints.get(error.path, (0, 0))[1],
+            scanner=version,
+        )
+        for error in errors
+    ]
+    with transaction.atomic():
+        RawProblem.objects.filter(path__in=[row.path for row in rows]).delete()
+        RawFrame.objects.filter(path__in=[row.path for row in problems]).delete()
+        RawFrame.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["path"],
+            update_fields=[*(set(RECORD_COLUMNS) - {"path"}), "mtime_ns", "scanner", "present"],
+        )
+        RawHeader.objects.bulk_create(
+            [
+                RawHeader(raw_frame=row, cards=clean(dict(item.header)))
+                for row, item in zip(rows, frames, strict=True)
+            ],
+            update_conflicts=True,
+            unique_fields=["raw_frame"],
+            update_fields=["cards"],
+        )
+        RawProblem.objects.bulk_create(
+            problems,
+            update_conflicts=True,
+            unique_fields=["path"],
+            update_fields=["problem", "reason", "size_bytes", "mtime_ns", "scanner"],
+        )
+    for error in errors:
+        logger.warning("%s", error.reason)
