@@ -14,7 +14,7 @@ from spheredc_hpc.simulate.speckles import make_phase_night
 from spheredc_hpc.simulate.streams import stream
 
 STAR = (484.0, 522.0)
-CALM = dict(tau0_ms=4.0, wind_m_s=9.0)
+CALM = {"tau0_ms": 4.0, "wind_m_s": 9.0}
 
 
 def telescope(**changes) -> Telescope:
