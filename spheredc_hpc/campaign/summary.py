@@ -126,6 +126,9 @@ def _observation(root: Path, sheet: Sheet, row: ObservationRow) -> list[Outcome]
 
 def _outcome(root: Path, product: str, log: str, upstream: tuple[str, ...]) -> Outcome:
     directory = root / product
+    missing = [p for p in upstream if not (root / p / receipts.RECEIPT).is_file()]
+    if missing:  # what an earlier run left here, if anything, is out of date
+        return Outcome(product, FAILED, tuple(f"needs {p}, which failed" for p in missing))
     if (directory / receipts.RECEIPT).is_file():
         try:
             receipt = receipts.read(directory)
@@ -135,9 +138,6 @@ def _outcome(root: Path, product: str, log: str, upstream: tuple[str, ...]) -> O
     record = failure_path(root, product)
     if record.is_file():
         return Outcome(product, FAILED, (str(read_json(record).get("message", "")),), log=log)
-    missing = [p for p in upstream if not (root / p / receipts.RECEIPT).is_file()]
-    if missing:
-        return Outcome(product, FAILED, tuple(f"needs {p}, which failed" for p in missing))
     return Outcome(product, FAILED, _last_lines(root / log), log=log)
 
 

@@ -20,6 +20,8 @@ METRICS = ("median", "scatter")
 MIN_SIDE_PX = 16
 # Parts of a sequence whose fitted centres give the error of their mean.
 _PARTS = 4
+# Least noise, of the largest: rings that do not vary at all get no infinite weight.
+_LEAST_SIGMA = 1e-6
 # Shifts below this are no reason to interpolate [px].
 _ON_PIXEL_PX = 1e-6
 
@@ -171,11 +173,11 @@ def recentred(
     weight = np.zeros_like(science)
     for k in range(n_wave):
         variance = _ring_variance(science[k])
-        weight[k] = np.where(good[k], np.float32(1) / variance, 0)
+        weight[k] = np.where(good[k], 1 / variance, 0)
     return science, weight
 
 
-def _ring_variance(frames: Images) -> Images:
+def _ring_variance(frames: Images) -> Floats:
     """Variance over time, median in rings of one pixel; that of all pixels for a short cube."""
     size = frames.shape[-1]
     y, x = np.mgrid[:size, :size] - size // 2
@@ -193,10 +195,11 @@ def _ring_variance(frames: Images) -> Images:
             rings[number] = np.median(inside)
     known = np.isfinite(rings)
     if not known.any():
-        return np.ones((size, size), dtype=np.float32)
-    filled = np.interp(np.arange(rings.size), np.flatnonzero(known), rings[known])
+        return np.ones((size, size))
+    floor = _LEAST_SIGMA * rings[known].max()
+    filled = np.interp(np.arange(rings.size), np.flatnonzero(known), rings[known]).clip(floor)
     sigma = 1.4826 * filled[ring].reshape(size, size)
-    return np.asarray(sigma**2, dtype=np.float32)
+    return np.asarray(sigma**2)
 
 
 def frame_quality(science: Images) -> Floats:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 
 from spheredc_hpc.errors import DataError
 
@@ -38,7 +40,7 @@ def read_image(path: Path, dimensions: tuple[int, ...]) -> tuple[Header, npt.NDA
         If the file cannot be read, has no image or one with other dimensions.
     """
     try:
-        with fits.open(path, memmap=False) as hdus:
+        with _quiet(), fits.open(path, memmap=False) as hdus:
             unit = next((hdu for hdu in hdus if hdu.is_image and hdu.header["NAXIS"] > 0), None)
             if unit is None:
                 raise DataError(f"{path}: no image in any of its {len(hdus)} units")
@@ -78,6 +80,11 @@ def read_vector(path: Path) -> npt.NDArray[np.float64]:
     values = np.atleast_1d(values)
     vector = values if values.ndim == 1 else values[:, 0]
     return _finite(vector, path)
+
+
+def _quiet() -> warnings.catch_warnings[None]:
+    """Leave it to the reading itself to fail where a file is cut short."""
+    return warnings.catch_warnings(action="ignore", category=AstropyUserWarning)
 
 
 def _delimiter(path: Path) -> str | None:
