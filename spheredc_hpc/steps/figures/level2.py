@@ -91,6 +91,11 @@ def stack_curve(images: Level2Images, label: str, series: int) -> Curve:
     return Curve(label, images.separation_mas, values, series)
 
 
+def stack_throughput(images: Level2Images, label: str, series: int) -> Curve:
+    """Give the mean of the throughput over the channels; NaN where one of them is."""
+    return Curve(label, images.separation_mas, images.throughput.mean(axis=0), series)
+
+
 def throughput_curves(images: Level2Images) -> list[Curve]:
     """Throughput per channel, and where it is not 1 the transmission of the coronagraph."""
     curves = [

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from spheredc_hpc.steps.figures.canvas import INK, LABEL_SIZE, MUTED, RULE, TICK_SIZE, add_axes
+from spheredc_hpc.steps.figures.canvas import INK, LABEL_SIZE, MUTED, TICK_SIZE, add_axes
 
 Image = npt.NDArray[Any]
 Stretch = Literal["asinh", "linear", "snr"]
@@ -33,6 +33,8 @@ _MAD_TO_SIGMA = 1.4826
 _NARROWEST = 3e-4
 """Smallest linear width of the stretch, as a fraction of the range shown."""
 _BAR_END = 0.82
+_BLANK_DARK, _BLANK_LIGHT = "#51565f", "#d4d7dc"
+"""Where there are no data; neither is a colour of its map."""
 _FEWEST_TICKS = 3
 _SCALE_BARS_ARCSEC = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -141,7 +143,7 @@ def draw_sky(
     height = width * ny / nx
     base = bottom + _BAR + _BAR_TEXT + 4.0
     axes = add_axes(figure, left, base, width, height)
-    axes.set_facecolor(RULE)
+    axes.set_facecolor(_BLANK_LIGHT if view.stretch == "snr" else _BLANK_DARK)
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():

@@ -1,0 +1,110 @@
+"""Collect the facts of a plan, draw them, write the page."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from spheredc_hpc.campaign.report.drawings import (
+    Drawing,
+    ObservationDrawings,
+    draw_calibration,
+    draw_observation,
+)
+from spheredc_hpc.campaign.report.facts import Calibration, ObservationFacts, ReportFacts
+from spheredc_hpc.campaign.report.observation import read_observation
+from spheredc_hpc.campaign.report.page import render
+from spheredc_hpc.campaign.report.plan import PlanFiles, read_plan
+from spheredc_hpc.campaign.report.products import read_failures, read_product
+from spheredc_hpc.model.provenance import software_version
+from spheredc_hpc.model.quality import FLAGS
+from spheredc_hpc.store.codec import canonical_json, to_plain, write_text
+
+logger = logging.getLogger(__name__)
+
+MAX_DRAWN = 40
+"""Observations and calibrations with figures; those beyond have their facts only."""
+
+
+def write_report(root: Path, plan: str, output: Path | None = None) -> Path:
+    """Write the report of a plan as one HTML page, and its facts as JSON beside it.
+
+    Reads the files of the plan, receipts, run records, products and failure records; nothing
+    else. Equal inputs give equal bytes, and a file that would not change is left alone.
+
+    Parameters
+    ----------
+    root : Path
+        Result root.
+    plan : str
+        Name of the plan.
+    output : Path, optional
+        The page; ``<root>/report.html`` by default. The facts go beside it, as ``.json``.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    ConfigError
+        If there is no plan of that name.
+    """
+    output = root / "report.html" if output is None else output
+    files = read_plan(root, plan)
+    observations: list[ObservationFacts] = []
+    drawn: dict[str, ObservationDrawings] = {}
+    for index, association in enumerate(files.associations):
+        facts, views = read_observation(root, association, files.recipes)
+        observations.append(facts)
+        if index < MAX_DRAWN:
+            drawn[facts.id] = draw_observation(facts, views, f"o{index}")
+    calibrations = _calibrations(root, files, observations)
+    thumbnails: dict[str, list[Drawing]] = {}
+    for index, calibration in enumerate(calibrations[:MAX_DRAWN]):
+        product = calibration.product
+        if product.made:
+            thumbnails[product.id] = draw_calibration(root, product.id, f"c{index}")
+    report = ReportFacts(
+        plan=plan,
+        software_version=software_version(),
+        observations=tuple(observations),
+        calibrations=tuple(calibrations),
+        failures=tuple(read_failures(root)),
+        files=files.files,
+        flag_meanings=_meanings(observations, calibrations),
+    )
+    write_text(render(report, drawn, thumbnails), output)
+    write_text(canonical_json(to_plain(report)), output.with_suffix(".json"))
+    logger.info("report of plan %s: %s", plan, output)
+    return output
+
+
+def _calibrations(
+    root: Path, files: PlanFiles, observations: list[ObservationFacts]
+) -> list[Calibration]:
+    """Every calibration product that the plan makes or an observation uses."""
+    users: dict[str, list[str]] = {product: [] for product in files.calibrations}
+    for observation in observations:
+        for use in observation.calibrations:
+            users.setdefault(use.product, []).append(observation.id)
+    return [
+        Calibration(
+            product=read_product(root, product, product.split("/")[1]),
+            used_by=tuple(dict.fromkeys(users[product])),
+            setup=dict(sorted(files.calibrations.get(product, {}).items())),
+        )
+        for product in sorted(users)
+    ]
+
+
+def _meanings(
+    observations: list[ObservationFacts], calibrations: list[Calibration]
+) -> dict[str, str]:
+    """Give the meaning of every flag that the report shows."""
+    names = {flag for o in observations for flag in o.flags}
+    names |= {use_flag for o in observations for use in o.calibrations for use_flag in use.flags}
+    names |= {lack.flag for o in observations for lack in o.missing if lack.flag}
+    names |= {flag for c in calibrations for flag in c.product.flags}
+    return {name: FLAGS.get(name, "unknown to this version") for name in sorted(names)}
