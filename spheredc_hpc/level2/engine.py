@@ -57,6 +57,9 @@ class Method:
 class Reduction:
     """One channel reduced by one method.
 
+    `base` holds the pixels, one row a frame: for algorithms with an operator the frames without
+    their temporal mean and, as last row, that mean; for others the frames as they are.
+
     Parameters
     ----------
     channel : Channel
@@ -76,11 +79,13 @@ class Reduction:
         self.traits = traits_of(method.entry.run)
         self.companions = tuple(companions)
         frames = self._with(self.companions)
-        self.rows = frames.reshape(frames.shape[0], -1)
+        rows = frames.reshape(frames.shape[0], -1)
         self._zone = channel.zone.ravel()
-        if self.traits.operator is not None:
-            mean = self.rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-            self.base = np.concatenate([self.rows - mean, mean[None]], axis=0)
+        if self.traits.operator is None:
+            self.base = rows
+        else:
+            mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+            self.base = np.concatenate([rows - mean, mean[None]], axis=0)
             self.gram = gram_matrix(self.base[:, self._zone])
 
     def _with(self, companions: Iterable[Companion]) -> Frames:
@@ -111,7 +116,7 @@ class Reduction:
         """Matrix from the base (centred frames, then their mean) to residuals."""
         if self.traits.operator is None:
             raise DataError(f"{self.method.entry.name} has no operator")
-        count = self.rows.shape[0]
+        count = gram.shape[0] - 1
         lift = np.concatenate([np.eye(count), np.ones((count, 1))], axis=1)
         operator = self.traits.operator(lift @ gram @ lift.T, self.method.settings)
         return np.asarray(operator @ lift)
@@ -121,10 +126,10 @@ class Reduction:
         if self.traits.operator is not None:
             flat = apply_operator(self.matrix(self.gram), self.base)
         elif self.traits.pixelwise:
-            flat = self.method.entry.run(self.rows, None, self.method.settings)
+            flat = self.method.entry.run(self.base, None, self.method.settings)
         else:
-            flat = np.zeros_like(self.rows)
-            zone = np.ascontiguousarray(self.rows[:, self._zone])
+            flat = np.zeros_like(self.base)
+            zone = np.ascontiguousarray(self.base[:, self._zone])
             flat[:, self._zone] = self.method.entry.run(zone, None, self.method.settings)
         frames = np.asarray(flat, np.float32).reshape(self.channel.frames.shape)
         frames[:, ~self.channel.common] = 0

@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from spheredc_hpc.level2.engine import Companion, Frames, Reduction
 from spheredc_hpc.level2.patch import Patch
+from spheredc_hpc.level2.sequence import Channel
 
 Floats = NDArray[np.float64]
 
@@ -55,12 +56,6 @@ class Fit:
     converged: bool
 
 
-def scales_of(reductions: Sequence[Reduction]) -> Floats:
-    """Pixels of each channel per pixel of the first one."""
-    scale = np.array([r.channel.pixel_scale_mas for r in reductions])
-    return np.asarray(scale[0] / scale)
-
-
 class _Problem:
     """The data of one fit and its model."""
 
@@ -77,7 +72,8 @@ class _Problem:
         x, y = x + round(start_px[0]), y + round(start_px[1])
         near = np.hypot(x - start_px[0], y - start_px[1]) <= PATCH_FWHM * fwhm
         self.points = np.stack([x[near], y[near]]).astype(np.float64)
-        self.scales = scales_of(reductions)
+        scale = np.array([r.channel.pixel_scale_mas for r in reductions])
+        self.scales = scale[0] / scale
         self.patches = [
             Patch(r, *(self.points * s)) for r, s in zip(reductions, self.scales, strict=True)
         ]
@@ -177,9 +173,8 @@ def fit_covariance(
     fit: Fit,
     images: Sequence[Frames],
     profiles: Sequence[Floats],
-    scales: Floats,
+    channels: Sequence[Channel],
     others_px: Sequence[tuple[float, float]],
-    fwhm_px: float,
 ) -> Floats:
     """Covariance of a fit from source-free places of the same radius.
 
@@ -189,12 +184,12 @@ def fit_covariance(
         The fit.
     images : sequence of array
         Final images of the channels without any source.
-    profiles, scales : as for the fit
-        Azimuthal means and relative pixel scales.
+    profiles : sequence of array
+        Their azimuthal means.
+    channels : sequence of Channel
+        Pixel scales and PSF widths.
     others_px : sequence of (float, float)
         Offsets of other sources, whose neighbourhood is left out [px].
-    fwhm_px : float
-        Width of the PSF [px].
 
     Returns
     -------
@@ -208,7 +203,8 @@ def fit_covariance(
     self-subtraction depends on the radius alone. The mean square is corrected for the few
     independent places of a small ring.
     """
-    turns = _free_turns(fit, others_px, fwhm_px)
+    fwhm = float(np.mean([channel.star.fwhm_px for channel in channels]))
+    turns = _free_turns(fit, others_px, fwhm)
     if turns.size == 0:
         return np.full((fit.estimator.shape[0],) * 2, np.inf)
     radius = np.hypot(*fit.points)
@@ -216,7 +212,8 @@ def fit_covariance(
     x = cosine * fit.points[0] - sine * fit.points[1]
     y = sine * fit.points[0] + cosine * fit.points[1]
     data = []
-    for image, profile, s in zip(images, profiles, scales, strict=True):
+    for image, profile, channel in zip(images, profiles, channels, strict=True):
+        s = channels[0].pixel_scale_mas / channel.pixel_scale_mas
         middle = image.shape[0] // 2
         filled = np.where(np.isfinite(image), image, 0.0).astype(np.float64)
         values = ndimage.map_coordinates(filled, [y * s + middle, x * s + middle], order=3)

@@ -49,9 +49,7 @@ class Patch:
         self._index = index
         self._in_zone = channel.zone[rows, columns].ravel()
         self._common = channel.common[rows, columns].ravel()
-        self._rows = np.ascontiguousarray(reduction.rows[:, index])
-        if reduction.traits.operator is not None:
-            self._base = np.ascontiguousarray(reduction.base[:, index])
+        self._base = np.ascontiguousarray(reduction.base[:, index])
 
     def evaluate(self, companions: Iterable[Companion] = ()) -> Floats:
         """Values of the final image with companions added, shape (n_point,)."""
@@ -88,7 +86,7 @@ class Patch:
                 gram = gram + (new @ new.T - old @ old.T)
             matrix = reduction.matrix(gram).astype(np.float32)
             return np.asarray(matrix @ base)
-        rows = self._rows if change is None else self._rows + change
+        rows = self._base if change is None else self._base + change
         if reduction.traits.pixelwise:
             run = reduction.method.entry.run
             return np.asarray(run(rows, None, reduction.method.settings), np.float32)
@@ -97,7 +95,7 @@ class Patch:
     def _whole_zone(self, change: Frames | None) -> Frames:
         """Run an algorithm without traits on all of its zone."""
         reduction = self.reduction
-        rows = reduction.rows
+        rows = reduction.base
         if change is not None:
             rows = rows.copy()
             rows[:, self._index] += change

@@ -15,8 +15,9 @@ from spheredc_hpc.instrument.coronagraphs import off_axis_transmission
 from spheredc_hpc.kernels.parallel import worker_threads
 from spheredc_hpc.level2 import contrast, sequence, stack, table
 from spheredc_hpc.level2.engine import Method
+from spheredc_hpc.level2.scene import Scene, scene_without
 from spheredc_hpc.level2.snr import snr_maps, source_labels
-from spheredc_hpc.level2.sources import LABEL_FWHM, Scene, Source, find_sources, scene_without
+from spheredc_hpc.level2.sources import LABEL_FWHM, Source, find_sources
 from spheredc_hpc.level2.throughput import measure_throughput
 from spheredc_hpc.model.product import Status
 from spheredc_hpc.registry import ALGORITHMS
@@ -81,7 +82,7 @@ def reduce(cube: Level1Cube, recipe: Recipe, threads: int = 1) -> Level2Result:
         reason = _obstacle(prepared, recipe, turn)
         if reason:
             return Level2Result(None, Status.REJECTED, (reason, *prepared.selection.reasons))
-        full = scene_without(prepared.channels, method, [], np.ones(len(prepared.channels)))
+        full = scene_without(prepared.channels, method)
         if not any(np.nanmax(np.abs(image), initial=0.0) > 0 for image in full.images):
             return Level2Result(None, Status.REJECTED, (f"{recipe.algorithm} leaves nothing",))
         sources, empty = find_sources(full, prepared.channels, method, recipe.imaging.detection_snr)
@@ -115,7 +116,7 @@ def _transmission(cube: Level1Cube, separation_mas: Floats) -> tuple[Floats, boo
     return (np.ones_like(separation_mas), False) if curve is None else (curve, True)
 
 
-def separations(imaging: ImagingSettings, prepared: sequence.Sequence) -> Floats:
+def _separations(imaging: ImagingSettings, prepared: sequence.Sequence) -> Floats:
     """Radii of the curves: one pixel apart, from the inner to the outer radius [mas]."""
     scale = float(np.mean([channel.pixel_scale_mas for channel in prepared.channels]))
     half = prepared.channels[0].zone.shape[0] // 2
@@ -144,8 +145,7 @@ def _curves(
 
 
 def _labels(side: int, sources: Sequence[Source], fwhm_px: float) -> NDArray[np.int32]:
-    places = [(source.fit.dx_px, source.fit.dy_px) for source in sources]
-    return source_labels(side, places, LABEL_FWHM * fwhm_px)
+    return source_labels(side, [source.place for source in sources], LABEL_FWHM * fwhm_px)
 
 
 def _finished(
@@ -157,7 +157,7 @@ def _finished(
     empty: Scene,
 ) -> Level2Result:
     channels = prepared.channels
-    separation = separations(recipe.imaging, prepared)
+    separation = _separations(recipe.imaging, prepared)
     curves = _curves(recipe.imaging, empty, sources, separation)
     transmission, has_curve = _transmission(cube, separation)
     flux = np.array([channel.star.flux for channel in channels])

@@ -1,4 +1,4 @@
-"""Blind search for sources and their removal, one by one."""
+"""Blind search for sources, their characterisation and their removal."""
 
 from __future__ import annotations
 
@@ -9,24 +9,34 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spheredc_hpc.kernels.snr import ApertureMap, aperture_map, ring_noise
-from spheredc_hpc.level2.engine import Companion, Frames, Method, Reduction
-from spheredc_hpc.level2.forward import Fit, fit_covariance, fit_source, scales_of
+from spheredc_hpc.kernels.snr import aperture_map, ring_noise
+from spheredc_hpc.level2.engine import Method, Reduction
+from spheredc_hpc.level2.forward import Fit, fit_covariance, fit_source
+from spheredc_hpc.level2.patch import Patch
+from spheredc_hpc.level2.scene import Scene, reductions_without, scene_without
 from spheredc_hpc.level2.sequence import Channel
 from spheredc_hpc.level2.snr import radial_profile, snr_against, snr_maps, source_labels
 
 logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
+Place = tuple[float, float]
 
 # A peak is worth a fit from this share of the threshold on: the lobes of a source raise the
 # noise of its own ring until it is removed.
 _WORTH = 0.8
-# Fits that may fail one after the other, and sources in all.
-_MAX_FAILURES = 4
+# A peak of one channel must exceed the threshold by this much: several channels are several
+# chances for noise. With it they add a tenth to the false alarms of the stack.
+_CHANNEL_EXTRA = 0.5
+# Peaks fitted at a time, passes, and sources in all. A peak much fainter than the highest of
+# its pass waits for the next one, as it may be a lobe of it.
+_BATCH = 6
+_PASSES = 6
 _MAX_SOURCES = 20
+_BATCH_RANGE = 0.4
 # Pixels within this many FWHM of a source do not count as noise.
 LABEL_FWHM = 1.0
+_PROFILE_FWHM = 1.5
 # Self-subtraction assumed for the first guess of a contrast.
 _GUESS = 0.5
 
@@ -43,64 +53,17 @@ class Source:
         Of ``(dx, dy, contrast...)``: noise of the image, star and PSF.
     snr : float
         Largest Gaussian-equivalent S/N, of the stack or one channel, against rings from
-        which the source was removed.
+        which the sources were removed.
     """
 
     fit: Fit
     covariance: Floats
     snr: float
 
-
-@dataclass(frozen=True)
-class Scene:
-    """Reductions of all channels without a set of sources.
-
-    Attributes
-    ----------
-    reductions : tuple of Reduction
-        One a channel.
-    images : tuple of array
-        Their final images, NaN outside of the mask.
-    """
-
-    reductions: tuple[Reduction, ...]
-    images: tuple[Frames, ...]
-
     @property
-    def stack(self) -> Frames:
-        """Mean over the channels."""
-        return stack_images(self.images)
-
-    @property
-    def fwhm_px(self) -> float:
-        """Mean width of the PSFs [px]."""
-        return float(np.mean([r.channel.star.fwhm_px for r in self.reductions]))
-
-    def views(self) -> list[tuple[Frames, float]]:
-        """Images that are searched, with their PSF width: the stack, then the channels."""
-        if len(self.images) == 1:
-            return [(self.images[0], self.fwhm_px)]
-        widths = [r.channel.star.fwhm_px for r in self.reductions]
-        return [(self.stack, self.fwhm_px), *zip(self.images, widths, strict=True)]
-
-
-def stack_images(images: Sequence[Frames]) -> Frames:
-    """Mean of the channels, NaN where one of them is."""
-    return np.asarray(np.mean(np.stack(images), axis=0, dtype=np.float64), np.float32)
-
-
-def scene_without(
-    channels: Sequence[Channel], method: Method, fits: Sequence[Fit], scales: Floats
-) -> Scene:
-    """Reduce all channels with fitted sources taken out of the frames."""
-    reductions, images = [], []
-    for k, channel in enumerate(channels):
-        s = float(scales[k])
-        removed = [Companion(f.dx_px * s, f.dy_px * s, -float(f.contrast[k])) for f in fits]
-        reduction = Reduction(channel, method, removed)
-        reductions.append(reduction)
-        images.append(reduction.image())
-    return Scene(tuple(reductions), tuple(images))
+    def place(self) -> Place:
+        """Offset from the star [px of the first channel]."""
+        return (self.fit.dx_px, self.fit.dy_px)
 
 
 def find_sources(
@@ -122,142 +85,182 @@ def find_sources(
     Returns
     -------
     sources : list of Source
-        Brightest first.
+        By falling S/N.
     empty : Scene
         Reduction of the cube without them.
 
     Notes
     -----
-    The highest peak is fitted, its companion is taken out of the frames, and the reduction is
-    repeated; so lobes of one source are neither noise nor source of the next.
+    The highest peaks are fitted, companions are taken out of the frames, and the reduction
+    is repeated, until nothing is left; so lobes of one source are neither noise nor source
+    of the next. In the end each source is fitted again with all others absent.
     """
-    scales = scales_of(full.reductions)
     fits: list[Fit] = []
-    tried: list[tuple[float, float]] = []
-    empty, failures = full, 0
-    while failures < _MAX_FAILURES and len(fits) < _MAX_SOURCES:
-        peak = _highest_peak(empty, tried, _WORTH * threshold)
-        if peak is None:
+    failed: list[Place] = []
+    empty = full
+    for _ in range(_PASSES):
+        peaks = _highest_peaks(empty, [*failed, *(_place(f) for f in fits)], threshold)
+        if not peaks or len(fits) >= _MAX_SOURCES:
             break
-        tried.append(peak)
-        fit = _fit_at(empty, peak)
-        if not fit.converged or fit.contrast.max() <= 0:
-            failures += 1
+        fitted = [(peak, _fit_at(empty, peak)) for peak in peaks]
+        failed += [peak for peak, fit in fitted if not _sound(fit)]
+        new = [(peak, fit) for peak, fit in fitted if _sound(fit)]
+        if not new:
             continue
-        candidate = scene_without(channels, method, [*fits, fit], scales)
-        found = _snr_of(fit, empty, candidate, tried)
-        logger.info("peak at %.1f, %.1f px: S/N %.2f", fit.dx_px, fit.dy_px, found)
-        if not found >= threshold:
-            failures += 1
-            continue
-        fits.append(fit)
-        tried[-1] = (fit.dx_px, fit.dy_px)
-        empty, failures = candidate, 0
-    return _characterised(fits, full, empty, channels, method)
+        candidate = scene_without(channels, method, [*fits, *(fit for _, fit in new)])
+        places = [_place(fit) for fit in (*fits, *(fit for _, fit in new))]
+        kept = []
+        for peak, fit in new:
+            margin = _margin(empty, candidate, places, _place(fit), threshold)
+            logger.info("peak at %.1f, %.1f px: margin %.2f", fit.dx_px, fit.dy_px, margin)
+            kept.append(margin >= 0)
+            if margin < 0:
+                failed.append(peak)
+        fits += [fit for (_, fit), keep in zip(new, kept, strict=True) if keep]
+        if all(kept):
+            empty = candidate
+        elif any(kept):
+            empty = scene_without(channels, method, fits)
+    return _characterised(fits, empty, channels, method)
 
 
-def _highest_peak(
-    scene: Scene, tried: Sequence[tuple[float, float]], least: float
-) -> tuple[float, float] | None:
-    side = scene.images[0].shape[0]
-    labels = source_labels(side, tried, LABEL_FWHM * scene.fwhm_px)
-    best, where = least, None
-    for image, fwhm in scene.views():
+def _place(fit: Fit) -> Place:
+    return (fit.dx_px, fit.dy_px)
+
+
+def _sound(fit: Fit) -> bool:
+    return fit.converged and bool(fit.contrast.max() > 0)
+
+
+def _margin(
+    with_it: Scene, without: Scene, places: Sequence[Place], place: Place, threshold: float
+) -> float:
+    """By how much the S/N of a source exceeds what is asked of stack or channel."""
+    best = -np.inf
+    for number, ((image, fwhm), (clean, _)) in enumerate(
+        zip(with_it.views(), without.views(), strict=True)
+    ):
+        labels = source_labels(clean.shape[0], places, LABEL_FWHM * fwhm)
+        found = snr_against(image, aperture_map(clean, fwhm, labels), place)[1]
+        asked = threshold + (_CHANNEL_EXTRA if number else 0.0)
+        best = max(best, found - asked) if np.isfinite(found) else best
+    return float(best)
+
+
+def _highest_peaks(scene: Scene, known: Sequence[Place], threshold: float) -> list[Place]:
+    """Local maxima worth a fit, highest first, apart from known places and each other."""
+    labels = source_labels(scene.side, known, LABEL_FWHM * scene.fwhm_px)
+    best = np.full((scene.side, scene.side), -np.inf)
+    for number, (image, fwhm) in enumerate(scene.views()):
         gaussian = snr_maps(image, fwhm, labels, skip=1).gaussian
-        gaussian[labels > 0] = np.nan
-        if not np.isfinite(gaussian).any():
-            continue
-        y, x = np.unravel_index(int(np.nanargmax(gaussian)), gaussian.shape)
-        if gaussian[y, x] >= best:
-            best, where = float(gaussian[y, x]), (float(x - side // 2), float(y - side // 2))
-    return where
+        gaussian -= _CHANNEL_EXTRA if number else 0.0
+        best = np.fmax(best, np.nan_to_num(gaussian, nan=-np.inf))
+    best[labels > 0] = -np.inf
+    peaks: list[Place] = []
+    middle, highest = scene.side // 2, float(best.max())
+    least = max(_WORTH * threshold, min(_BATCH_RANGE * highest, threshold))
+    if highest >= threshold:
+        least = max(least, min(threshold, highest))
+    y, x = np.mgrid[: scene.side, : scene.side] - middle
+    while len(peaks) < _BATCH:
+        row, column = np.unravel_index(int(np.argmax(best)), best.shape)
+        if best[row, column] < max(least, _BATCH_RANGE * highest):
+            break
+        peaks.append((float(column - middle), float(row - middle)))
+        best[np.hypot(x - peaks[-1][0], y - peaks[-1][1]) <= 2 * scene.fwhm_px] = -np.inf
+    return peaks
 
 
-def _fit_at(scene: Scene, peak: tuple[float, float]) -> Fit:
-    side = scene.images[0].shape[0]
-    middle = side // 2
-    radius = float(np.hypot(*peak))
-    labels = source_labels(side, [peak], 1.5 * scene.fwhm_px)
+def _fit_at(scene: Scene, peak: Place) -> Fit:
+    """Fit a peak of a scene; profile and noise come from the scene without the peak."""
+    labels = source_labels(scene.side, [peak], _PROFILE_FWHM * scene.fwhm_px)
     profiles = [radial_profile(image, labels) for image in scene.images]
-    noise, guess = [], []
+    noise = _noise_at(scene, peak, labels)
+    middle = scene.side // 2
+    guess = []
     for reduction, image in zip(scene.reductions, scene.images, strict=True):
         star = reduction.channel.star
-        apertures = aperture_map(image, star.fwhm_px, labels)
-        level = ring_noise(apertures, [radius])[0][0]
-        noise.append(level if np.isfinite(level) and level > 0 else 1.0)
-        total = apertures.sums[middle + int(peak[1]), middle + int(peak[0])]
-        guess.append(total / star.unit_flux / _GUESS if np.isfinite(total) else 0.0)
+        sums = aperture_map(image, star.fwhm_px).sums
+        total = sums[middle + int(peak[1]), middle + int(peak[0])]
+        guess.append(np.nan_to_num(total) / star.unit_flux / _GUESS)
     start = np.array(guess)
     if not np.any(start):
-        start = np.array(
-            [n / r.channel.star.unit_flux for n, r in zip(noise, scene.reductions, strict=True)]
-        )
-    return fit_source(scene.reductions, profiles, np.array(noise), peak, start)
+        start = noise / np.array([r.channel.star.unit_flux for r in scene.reductions])
+    return fit_source(scene.reductions, profiles, noise, peak, start)
 
 
-def _empty_apertures(
-    image: Frames, fwhm: float, places: Sequence[tuple[float, float]]
-) -> ApertureMap:
-    labels = source_labels(image.shape[0], places, LABEL_FWHM * fwhm)
-    return aperture_map(image, fwhm, labels)
-
-
-def _snr_of(
-    fit: Fit, with_it: Scene, without: Scene, places: Sequence[tuple[float, float]]
-) -> float:
-    values = []
-    for (image, fwhm), (clean, _) in zip(with_it.views(), without.views(), strict=True):
-        apertures = _empty_apertures(clean, fwhm, places)
-        values.append(snr_against(image, apertures, (fit.dx_px, fit.dy_px))[1])
-    finite = [value for value in values if np.isfinite(value)]
-    return max(finite) if finite else float("nan")
+def _noise_at(scene: Scene, place: Place, labels: NDArray[np.int32]) -> Floats:
+    """Ring noise of each channel at a place; 1 where it cannot be measured."""
+    noise = []
+    for reduction, image in zip(scene.reductions, scene.images, strict=True):
+        apertures = aperture_map(image, reduction.channel.star.fwhm_px, labels)
+        noise.append(ring_noise(apertures, [np.hypot(*place)])[0][0])
+    found = np.array(noise)
+    return np.where(np.isfinite(found) & (found > 0), found, 1.0)
 
 
 def _characterised(
-    fits: Sequence[Fit], full: Scene, empty: Scene, channels: Sequence[Channel], method: Method
+    fits: Sequence[Fit], empty: Scene, channels: Sequence[Channel], method: Method
 ) -> tuple[list[Source], Scene]:
-    """Refine every fit with all others removed, and give errors."""
-    scales = scales_of(full.reductions)
-    if len(fits) > 1:
-        fits = _refined(fits, channels, method, scales)
-        empty = scene_without(channels, method, fits, scales)
-    sources = []
-    places = [(fit.dx_px, fit.dy_px) for fit in fits]
-    labels = source_labels(empty.images[0].shape[0], places, LABEL_FWHM * empty.fwhm_px)
+    """Refine every fit with all others absent, and give errors and S/N."""
+    refined = list(fits)
+    stamps: list[_Stamps] = []
+    for i in range(len(refined)):
+        rest = [fit for j, fit in enumerate(refined) if j != i]
+        alone = reductions_without(channels, method, rest)
+        refined[i] = _refined(refined[i], alone, empty, [_place(f) for f in refined])
+        stamps.append(_Stamps.of(alone, _place(refined[i]), empty.fwhm_px))
+    if len(refined) > 1:
+        empty = scene_without(channels, method, refined)
+    places = [_place(fit) for fit in refined]
+    labels = source_labels(empty.side, places, LABEL_FWHM * empty.fwhm_px)
     profiles = [radial_profile(image, labels) for image in empty.images]
-    for i, fit in enumerate(fits):
+    sources = []
+    for i, fit in enumerate(refined):
         others = [place for j, place in enumerate(places) if j != i]
-        rest = [f for j, f in enumerate(fits) if j != i]
-        alone = scene_without(channels, method, rest, scales) if rest else full
-        covariance = fit_covariance(
-            fit, empty.images, profiles, scales, others, empty.fwhm_px
-        ) + _calibration_covariance(fit, channels)
-        sources.append(Source(fit, covariance, _snr_of(fit, alone, empty, places)))
+        covariance = fit_covariance(fit, empty.images, profiles, channels, others)
+        covariance = covariance + _calibration_covariance(fit, channels)
+        snr = _margin(stamps[i].on(empty), empty, places, places[i], 0.0)
+        sources.append(Source(fit, covariance, snr))
     return sorted(sources, key=lambda source: -source.snr), empty
 
 
-def _refined(
-    fits: Sequence[Fit], channels: Sequence[Channel], method: Method, scales: Floats
-) -> list[Fit]:
-    refined = list(fits)
-    for i, fit in enumerate(fits):
-        rest = [f for j, f in enumerate(refined) if j != i]
-        scene = scene_without(channels, method, rest, scales)
-        places = [(f.dx_px, f.dy_px) for f in refined]
-        side = scene.images[0].shape[0]
-        labels = source_labels(side, places, 1.5 * scene.fwhm_px)
-        profiles = [radial_profile(image, labels) for image in scene.images]
-        radius = float(np.hypot(fit.dx_px, fit.dy_px))
-        noise = []
-        for image, channel in zip(scene.images, channels, strict=True):
-            level = ring_noise(aperture_map(image, channel.star.fwhm_px, labels), [radius])[0][0]
-            noise.append(level if np.isfinite(level) and level > 0 else 1.0)
-        better = fit_source(
-            scene.reductions, profiles, np.array(noise), (fit.dx_px, fit.dy_px), fit.contrast
-        )
-        if better.converged:
-            refined[i] = better
-    return refined
+def _refined(fit: Fit, alone: Sequence[Reduction], empty: Scene, places: Sequence[Place]) -> Fit:
+    labels = source_labels(empty.side, places, _PROFILE_FWHM * empty.fwhm_px)
+    profiles = [radial_profile(image, labels) for image in empty.images]
+    noise = _noise_at(empty, _place(fit), labels)
+    better = fit_source(alone, profiles, noise, _place(fit), fit.contrast)
+    return better if _sound(better) else fit
+
+
+@dataclass(frozen=True)
+class _Stamps:
+    """Pixels of the aperture of one source, from images that hold no other source."""
+
+    x: NDArray[np.int64]
+    y: NDArray[np.int64]
+    values: tuple[Floats, ...]
+
+    @classmethod
+    def of(cls, alone: Sequence[Reduction], place: Place, fwhm_px: float) -> _Stamps:
+        half = int(np.ceil(fwhm_px / 2)) + 2
+        y, x = (grid.ravel() for grid in np.mgrid[-half : half + 1, -half : half + 1])
+        x, y = x + round(place[0]), y + round(place[1])
+        offsets = x.astype(np.float64), y.astype(np.float64)
+        return cls(x, y, tuple(Patch(reduction, *offsets).evaluate() for reduction in alone))
+
+    def on(self, empty: Scene) -> Scene:
+        """Scene with the pixels put in place."""
+        middle = empty.side // 2
+        x, y = self.x + middle, self.y + middle
+        inside = (x >= 0) & (y >= 0) & (x < empty.side) & (y < empty.side)
+        images = []
+        for values, clean in zip(self.values, empty.images, strict=True):
+            image = clean.copy()
+            image[y[inside], x[inside]] = values[inside]
+            image[~np.isfinite(clean)] = np.nan
+            images.append(image)
+        return Scene(empty.reductions, tuple(images))
 
 
 def _calibration_covariance(fit: Fit, channels: Sequence[Channel]) -> Floats:
