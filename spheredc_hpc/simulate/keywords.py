@@ -168,6 +168,8 @@ class HeaderMaker:
     def _setup(self, file: PlannedFile) -> dict[str, Value]:
         scenario, sky = self.scenario, file.on_sky
         category, dpr_type, technique = PRODUCT_TYPES[file.kind]
+        if not scenario.filter.startswith("DB"):
+            technique = technique.replace("DUAL,", "").replace(",DUAL", "")
         if scenario.defects.old_spelling:
             dpr_type = dpr_type.replace("CENTER", "CENTRE")
         common, dual = _wheels(scenario.filter)

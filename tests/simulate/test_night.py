@@ -307,3 +307,48 @@ def test_folder_with_raw_files_is_left_alone(brief, tmp_path):
     (tmp_path / "SPHER.2018-01-01T00:00:00.000.fits").touch()
     with pytest.raises(ConfigError, match="already holds raw files"):
         simulate_irdis(brief, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "bands"),
+    [
+        ({"filter": "DB_K12"}, ("K1", "K2")),
+        ({"filter": "BB_H"}, ("BB_H", "BB_H")),
+        ({"filter": "DB_Y23", "coronagraph": "N_NS_CLEAR"}, ("Y2", "Y3")),
+        ({"pointing": {"tracking": "FIELD", "posang_deg": 30.0}}, ("H2", "H3")),
+        ({"date": "2015-03-15"}, ("H2", "H3")),
+        ({"target": {"r_magnitude": 12.0}, "atmosphere": {"tau0_ms": 30.0}}, ("H2", "H3")),
+    ],
+)
+def test_other_setups_give_finite_light_and_valid_headers(brief, changes, bands):
+    night = prepare(brief.revise(changes))
+    file = next(file for file in night.files if file.kind == "OBJECT")
+    light, integration = light_of(night, file, 0)
+    assert np.isfinite(light).all()
+    assert light.min() >= 0
+    assert tuple(band.name for band in night.bands) == bands
+    assert all(0 < strehl < 1 for strehl in integration.strehl)
+    cards = {
+        card.keyword: card.value for card in map(fits.Card.fromstring, night.headers.cards(file))
+    }
+    assert cards["ESO INS COMB IFLT"] == night.scenario.filter
+    assert ("DUAL" in cards["ESO DPR TECH"]) is night.scenario.filter.startswith("DB")
+
+
+def test_spiders_turn_with_the_field_in_field_tracking(brief):
+    night = prepare(
+        brief.revise(
+            {
+                "pointing": {"tracking": "FIELD"},
+                "coronagraph": "N_NS_CLEAR",
+                "effects": {"speckles": False, "motion": False, "noise": False},
+                "companions": [],
+                "hour_angle_h": 0.5,
+            }
+        )
+    )
+    file = next(file for file in night.files if file.kind == "OBJECT")
+    images = [light_of(night, file, plane)[0] for plane in (0, 1)]
+    x, y = (round(v) for v in night.sky[file.index].star_px[0, 0])
+    wings = (slice(y - 80, y + 81), slice(x - 80, x + 81))
+    assert not np.allclose(images[0][wings], images[1][wings], rtol=1e-3)
