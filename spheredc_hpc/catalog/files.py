@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePath
 
 from django.db.models import Q
 
@@ -13,6 +15,8 @@ from spheredc_hpc.catalog.models import RawFrame, RawProblem
 from spheredc_hpc.catalog.models.columns import clean
 from spheredc_hpc.errors import ConfigError
 from spheredc_hpc.instrument.frame_classes import IGNORED, UNKNOWN
+
+MOST_CONDITIONS, MOST_NAMED = 50, 5
 
 
 @dataclass(frozen=True)
@@ -48,57 +52,77 @@ class FilesFound:
     errors: tuple[FileNote, ...]
 
 
-def raw_places(raw: Sequence[Path]) -> tuple[Path, ...]:
-    """Resolve raw files and folders.
+@dataclass(frozen=True)
+class Places:
+    """Raw files and folders that were chosen, resolved and in order."""
 
-    Raises
-    ------
-    ConfigError
-        If one does not exist, or none is given.
-    """
-    if not raw:
-        raise ConfigError("no raw files or folders given")
-    for path in raw:
-        if not path.exists():
-            raise ConfigError(f"raw path {path} does not exist")
-    return tuple(sorted({path.resolve() for path in raw}))
+    paths: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, raw: Iterable[Path]) -> Places:
+        """Resolve raw files and folders.
+
+        Raises
+        ------
+        ConfigError
+            If one does not exist, or none is given.
+        """
+        paths = list(raw)
+        if not paths:
+            raise ConfigError("no raw files or folders given")
+        for path in paths:
+            if not path.exists():
+                raise ConfigError(f"raw path {path} does not exist")
+        return cls(tuple(sorted({path.resolve() for path in paths})))
+
+    @cached_property
+    def _texts(self) -> frozenset[str]:
+        return frozenset(clean(str(path)) for path in self.paths)
+
+    def cover(self, path: str) -> bool:
+        """Whether a path of the catalogue is one of these or below one."""
+        if path in self._texts:
+            return True
+        return any(str(parent) in self._texts for parent in PurePath(path).parents)
+
+    def near(self) -> Q:
+        """Select rows that may be covered, so that `cover` need not see the whole table.
+
+        Some databases take no heed of the case of letters, and none wants a condition per file.
+        """
+        texts = sorted(self._texts)
+        if len(texts) > MOST_CONDITIONS:
+            texts = [os.path.commonpath(texts)]
+        chosen = Q(pk__in=())
+        for text in texts:
+            chosen |= Q(path=text) | Q(path__startswith=text.rstrip("/") + "/")
+        return chosen
+
+    def __str__(self) -> str:
+        shown = ", ".join(map(str, self.paths[:MOST_NAMED]))
+        return shown + (", ..." if len(self.paths) > MOST_NAMED else "")
 
 
-def near(places: Iterable[Path]) -> Q:
-    """Select rows below `places`, on some databases whatever the case of their letters.
-
-    `inside` is exact; this spares it most of the table.
-    """
-    chosen = Q(pk__in=())
-    for place in places:
-        text = clean(str(place))
-        chosen |= Q(path=text) | Q(path__startswith=text.rstrip("/") + "/")
-    return chosen
+EVERYWHERE = Places((Path("/"),))
 
 
-def inside(path: str, places: Iterable[Path]) -> bool:
-    """Whether a path of the catalogue is one of `places` or below one."""
-    texts = [clean(str(place)) for place in places]
-    return any(path == text or path.startswith(text.rstrip("/") + "/") for text in texts)
-
-
-def describe_files(places: Sequence[Path]) -> FilesFound:
-    """Say what the catalogue knows of the files below `places`."""
+def describe_files(places: Places) -> FilesFound:
+    """Say what the catalogue knows of the files in `places`."""
     classes: Counter[str] = Counter()
     notes: dict[str, list[FileNote]] = {UNKNOWN: [], IGNORED: []}
     columns = ("path", "arm", "frame_class", "reason", "archive_id")
-    rows = RawFrame.objects.filter(near(places), present=True).order_by("path")
+    rows = RawFrame.objects.filter(places.near(), present=True).order_by("path")
     for path, arm, frame_class, reason, archive_id in rows.values_list(*columns).iterator():
-        if not inside(path, places):
+        if not places.cover(path):
             continue
         classes[f"{arm} {frame_class}".strip()] += 1
         if frame_class in notes:
             notes[frame_class].append(FileNote(path, frame_class.lower(), reason, archive_id))
-    problems = RawProblem.objects.filter(near(places)).order_by("path")
+    problems = RawProblem.objects.filter(places.near()).order_by("path")
     errors = [
         FileNote(path, problem, reason)
         for path, problem, reason in problems.values_list("path", "problem", "reason")
-        if inside(path, places)
+        if places.cover(path)
     ]
     return FilesFound(
         n_frames=classes.total(),

@@ -11,10 +11,11 @@ from pathlib import Path
 from django.db import transaction
 
 from spheredc_hpc.catalog.batches import in_batches
-from spheredc_hpc.catalog.files import FilesFound, describe_files, inside, near, raw_places
+from spheredc_hpc.catalog.files import FilesFound, Places, describe_files
 from spheredc_hpc.catalog.models import RawFrame, RawHeader, RawProblem
 from spheredc_hpc.catalog.models.columns import clean
 from spheredc_hpc.catalog.models.raw_frame import RECORD_COLUMNS
+from spheredc_hpc.catalog.scanned import remember
 from spheredc_hpc.catalog.setup import database_errors, setup
 from spheredc_hpc.config import Config, digest_of
 from spheredc_hpc.errors import DataError
@@ -88,9 +89,9 @@ def scan(
     ResourceError
         If the root cannot be written.
     """
-    places = raw_places(raw)
-    listing = list_files(places)
-    files = [path for path in listing.files if not _is_own(path, root.resolve(), places)]
+    places = Places.of(raw)
+    listing = list_files(places.paths)
+    files = _without_products(listing.files, root.resolve(), places)
     nothing = not files and not listing.problems
     if nothing and not root.exists():
         raise _no_files(places)
@@ -107,6 +108,7 @@ def scan(
         if nothing:
             raise _no_files(places)
         found = describe_files(places)
+    remember(root, places)
     logger.info("%d files, %d read, %d errors", len(files), len(changed), len(found.errors))
     return ScanSummary(
         n_files=len(files),
@@ -124,27 +126,28 @@ def scanner() -> str:
     return f"{software_version()}+{digest_of(tables)[:8]}"
 
 
-def _no_files(places: Sequence[Path]) -> DataError:
-    return DataError(f"no FITS files found under {', '.join(map(str, places))}")
+def _no_files(places: Places) -> DataError:
+    return DataError(f"no FITS files found under {places}")
 
 
-def _is_own(path: Path, root: Path, places: Sequence[Path]) -> bool:
-    """Whether a file is a product of the root that nobody asked for."""
-    return any(
-        path.is_relative_to(root / name)
-        and not any(place.is_relative_to(root / name) for place in places)
+def _without_products(files: Sequence[Path], root: Path, places: Places) -> list[Path]:
+    """Leave out the products of the root, unless a place below them was asked for."""
+    own = [
+        root / name
         for name in OWN_FOLDERS
-    )
+        if not any(place.is_relative_to(root / name) for place in places.paths)
+    ]
+    return [path for path in files if not any(path.is_relative_to(place) for place in own)]
 
 
-def _forget(places: Sequence[Path], there: set[str]) -> int:
+def _forget(places: Places, there: set[str]) -> int:
     """Mark frames whose file vanished and drop what was said of such files."""
 
     def vanished(paths: Iterator[str]) -> Iterator[list[str]]:
-        return in_batches(p for p in paths if p not in there and inside(p, places))
+        return in_batches(p for p in paths if p not in there and places.cover(p))
 
-    frames = RawFrame.objects.filter(near(places), present=True)
-    problems = RawProblem.objects.filter(near(places))
+    frames = RawFrame.objects.filter(places.near(), present=True)
+    problems = RawProblem.objects.filter(places.near())
     gone = list(vanished(frames.values_list("path", flat=True).iterator()))
     for paths in gone:
         RawFrame.objects.filter(path__in=paths).update(present=False)
@@ -153,11 +156,11 @@ def _forget(places: Sequence[Path], there: set[str]) -> int:
     return sum(map(len, gone))
 
 
-def _changed(files: Sequence[Path], places: Sequence[Path]) -> Prints:
+def _changed(files: Sequence[Path], places: Places) -> Prints:
     """Files that have to be read."""
     columns = ("path", "size_bytes", "mtime_ns", "scanner")
-    frames = RawFrame.objects.filter(near(places), present=True).values_list(*columns)
-    problems = RawProblem.objects.filter(near(places)).values_list(*columns)
+    frames = RawFrame.objects.filter(places.near(), present=True).values_list(*columns)
+    problems = RawProblem.objects.filter(places.near()).values_list(*columns)
     known = {path: rest for path, *rest in chain(frames.iterator(), problems.iterator())}
     version = scanner()
     changed = {}

@@ -24,7 +24,13 @@ APP = "spheredc_hpc.catalog"
 LABEL = "catalog"
 DATABASE_URL = "SPHEREDC_DATABASE_URL"
 SQLITE_FILE = "catalogue.sqlite"
-BUSY_TIMEOUT_S = 60
+SQLITE = "django.db.backends.sqlite3"
+POSTGRESQL = "django.db.backends.postgresql"
+SQLITE_OPTIONS: dict[str, Any] = {
+    "timeout": 60,  # seconds that a writer waits for another one
+    "transaction_mode": "IMMEDIATE",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+}
 DEFAULT = "default"
 
 logger = logging.getLogger(__name__)
@@ -68,7 +74,7 @@ def setup(root: Path, *, create: bool = True) -> None:
     if not create and not root.is_dir():
         raise ConfigError(f"result root {root} does not exist")
     _check_writable(root)
-    _connect(database_settings(root))
+    connect(root)
     with database_errors():
         _migrate()
 
@@ -77,21 +83,15 @@ def database_settings(root: Path) -> dict[str, Any]:
     """Give the Django settings of the database of `root`."""
     url = os.environ.get(DATABASE_URL, "")
     if not url:
-        return {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": str(root / SQLITE_FILE),
-            "OPTIONS": {
-                "timeout": BUSY_TIMEOUT_S,
-                "transaction_mode": "IMMEDIATE",
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-            },
-        }
+        return {"ENGINE": SQLITE, "NAME": str(root / SQLITE_FILE), "OPTIONS": SQLITE_OPTIONS}
     try:
         parsed = dict(dj_database_url.parse(url))
     except ValueError as error:
         raise ConfigError(f"{DATABASE_URL}: {error}") from error
-    if not str(parsed.get("ENGINE", "")).endswith(("postgresql", "sqlite3")):
-        raise ConfigError(f"{DATABASE_URL}: expected postgres:// or sqlite://")
+    if parsed["ENGINE"] == SQLITE:
+        return {**parsed, "OPTIONS": SQLITE_OPTIONS}
+    if parsed["ENGINE"] != POSTGRESQL:
+        raise ConfigError(f"{DATABASE_URL}: {parsed['ENGINE']}; expected postgres:// or sqlite://")
     return parsed
 
 
@@ -127,7 +127,9 @@ def _check_writable(root: Path) -> None:
         raise ResourceError(f"result root {root} cannot be written: {error.strerror}") from error
 
 
-def _connect(database: dict[str, Any]) -> None:
+def connect(root: Path) -> None:
+    """Point Django to the database of `root`, without opening it."""
+    database = database_settings(root.absolute())
     known = connections.settings[DEFAULT]
     if all(known.get(name) == value for name, value in database.items()):
         return
