@@ -227,12 +227,10 @@ def make_venv() -> bool:
         logged(source, "installing pip", pip_environment())
         if has_pip():
             return True
-    pips = [[python, "-m", "pip"]]
-    pips += [[path] for path in (shutil.which("pip3"), shutil.which("pip")) if path]
-    for pip in pips:
-        logged(
-            [*pip, "--python", str(PYTHON), "install", "pip"], "installing pip", pip_environment()
-        )
+    others = [[path] for path in (shutil.which("pip3"), shutil.which("pip")) if path]
+    for pip in [[python, "-m", "pip"], *others]:
+        source = [*pip, "--python", str(PYTHON), "install", "pip"]
+        logged(source, "installing pip", pip_environment())
         if has_pip():
             return True
     return False
@@ -257,10 +255,9 @@ def install_debian_package() -> None:
             raise BootstrapError(advice)
     say(f"no ensurepip and no pip here: installing the Debian package {package}")
     install = [*prefix, apt, "install", "-y", "--no-install-recommends", package]
-    update = [*prefix, apt, "update"]
     if logged(install, f"installing {package}", environment):
         return
-    logged(update, "updating the package lists", environment)
+    logged([*prefix, apt, "update"], "updating the package lists", environment)
     if not logged(install, f"installing {package}", environment):
         raise BootstrapError(f"{advice}\napt-get could not do it:\n{log_tail()}")
 
@@ -319,7 +316,7 @@ def compile_packages() -> None:
     """Compile what pip installed; a file of a package that does not compile is no failure."""
     packages = [str(path) for path in sorted(VENV.glob("lib/python3*/site-packages"))]
     command = [str(PYTHON), "-m", "compileall", "-q", "-j", "0", *packages]
-    logged(command, "compiling the packages", clean_environment())
+    logged(command, "compiling", clean_environment())
 
 
 # ------------------------------------------------------------------ commands
@@ -336,8 +333,7 @@ def execute(command: Sequence[str], **settings: str) -> NoReturn:
 
 def single_threaded() -> dict[str, str]:
     """Return settings that keep array libraries from starting threads of their own."""
-    names = ("OPENBLAS", "OMP", "MKL", "NUMEXPR")
-    return {f"{name}_NUM_THREADS": "1" for name in names}
+    return {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL", "NUMEXPR")}
 
 
 def clean() -> None:
