@@ -25,7 +25,7 @@ def brief():
                 "center_after": {"files": 0},
                 "sky": {"files": 0},
                 "flux_before": {"ndit": 1},
-                "object": {"files": 1, "ndit": 2},
+                "object": {"files": 1, "ndit": 1},
                 "sparta": False,
             },
             "calibrations": {"dark_ndit": 0, "background_ndit": 0, "flat_dits_s": []},

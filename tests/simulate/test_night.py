@@ -10,10 +10,14 @@ import pytest
 from astropy.io import fits
 
 from spheredc_hpc.errors import ConfigError
+from spheredc_hpc.instrument.constants import default_constants
 from spheredc_hpc.instrument.headers import mjd_from_iso, unpack_dms_deg, unpack_hms_deg
 from spheredc_hpc.simulate import load_scenario, load_truth, simulate_irdis
+from spheredc_hpc.simulate.atmosphere import make_weather
+from spheredc_hpc.simulate.frames import sky_files
 from spheredc_hpc.simulate.irdis import prepare
 from spheredc_hpc.simulate.light import light_of
+from spheredc_hpc.simulate.timeline import plan_files
 
 WRITTEN_FOR_THE_IFS = {"PIXSCAL"}
 NOT_CHECKED = {"CHECKSUM", "DATASUM"}
@@ -243,9 +247,12 @@ def test_telemetry_gives_the_true_conditions(small_night):
 
 
 def test_flux_conditions_are_those_of_the_science_frames():
-    night = prepare(load_scenario("first-light"))
+    scenario, constants = load_scenario("first-light"), default_constants()
+    files = plan_files(scenario, constants)
+    weather = make_weather(scenario, files[0].start_mjd, files[-1].end_mjd)
+    sky = sky_files(scenario, constants, files, weather)
     of = {
-        kind: [night.sky[f.index].conditions for f in night.files if f.kind == kind]
+        kind: [sky[f.index].conditions for f in files if f.kind == kind]
         for kind in ("OBJECT", "FLUX")
     }
     strehl = {k: np.mean(np.exp(-np.concatenate([c.variance for c in v]))) for k, v in of.items()}
@@ -344,6 +351,7 @@ def test_spiders_turn_with_the_field_in_field_tracking(brief):
                 "effects": {"speckles": False, "motion": False, "noise": False},
                 "companions": [],
                 "hour_angle_h": 0.5,
+                "sequence": {"object": {"ndit": 2}},
             }
         )
     )
