@@ -23,6 +23,8 @@ from spheredc_hpc.campaign.progress import Progress
 
 logger = logging.getLogger(__name__)
 
+VERBS = Path(sys.executable).parent
+"""Where the command `spheredc` of this environment is."""
 POLL_S = 0.2
 BEAT_S = 30.0
 
@@ -46,12 +48,15 @@ class EngineOptions:
         Most threads of one job.
     dry_run : bool
         Only say what would be done.
+    retries : int or None
+        Times that a failed job is tried again; None leaves it to the rules.
     """
 
     profile: str = "local"
     cores: int = 1
     threads: int = 8
     dry_run: bool = False
+    retries: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ def command_line(root: Path, plan: str, options: EngineOptions) -> list[str]:
     command += ["--cores", str(options.cores), "--nocolor"]
     threads = min(options.threads, options.cores)
     command += ["--set-threads", f"level1={threads}", f"level2={threads}"]
+    if options.retries is not None:
+        command += ["--retries", str(options.retries)]
     if options.dry_run:
         command.append("--dry-run")
     return command
@@ -92,8 +99,7 @@ def _environment() -> dict[str, str]:
     environment = dict(os.environ)
     for library in ("OPENBLAS", "OMP", "MKL", "NUMEXPR", "VECLIB"):
         environment[f"{library}_NUM_THREADS"] = "1"
-    here = str(Path(sys.executable).parent)
-    environment["PATH"] = os.pathsep.join([here, environment.get("PATH", os.defpath)])
+    environment["PATH"] = os.pathsep.join([str(VERBS), environment.get("PATH", os.defpath)])
     environment["SPHEREDC_PARENT"] = str(os.getpid())
     environment["SPHEREDC_EXECUTOR"] = "local"
     environment.pop("SNAKEMAKE_PROFILE", None)
@@ -135,8 +141,13 @@ def run_snakemake(
         ownership.note(
             snakemake_pid=process.pid, snakemake_started=psutil.Process(process.pid).create_time()
         )
-        with _draining(process), progress, log.open(encoding="utf-8", errors="replace") as said:
-            total, done = _follow(process, said, progress, ownership)
+        try:
+            with _draining(process), progress, log.open(encoding="utf-8", errors="replace") as said:
+                total, done = _follow(process, said, progress, ownership)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
     return EngineResult(process.returncode, total, done, log)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from spheredc_hpc.errors import ConfigError
 
 SEPARATOR = ";"
-REDUCIBLE = ("planned", "flagged")
+REDUCIBLE = ("planned",)
 
 DETECTOR_MB = 8.4
 """One raw plane of 1024 x 2048 float32 [MB]."""
@@ -152,17 +152,18 @@ class Sheet:
         return tuple(self.settings["level2"])
 
     def targets(self) -> list[str]:
-        """Receipts that the plan is done with."""
-        return [
-            f"observations/{row.observation}/level2/{recipe}/receipt.json"
-            for row in self.observations.values()
-            if row.reducible
-            for recipe in self.recipes
-        ] + [
-            f"observations/{row.observation}/level1/receipt.json"
-            for row in self.observations.values()
-            if row.reducible and not self.recipes
-        ]
+        """Receipts that the plan is done with.
+
+        Every product is named, not only the last of each chain: Snakemake does not miss an
+        intermediate one as long as what was made of it is there.
+        """
+        reducible = [row for row in self.observations.values() if row.reducible]
+        wanted = list(dict.fromkeys(product for row in reducible for product in row.calibrations))
+        for row in reducible:
+            place = f"observations/{row.observation}"
+            wanted.append(f"{place}/level1")
+            wanted += [f"{place}/level2/{recipe}" for recipe in self.recipes]
+        return [f"{product}/receipt.json" for product in wanted]
 
     def calibration_job(self, kind: str, key: str) -> str:
         """Job file of a calibration."""

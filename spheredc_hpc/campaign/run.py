@@ -1,0 +1,165 @@
+"""One run: scan, plan, Snakemake, publish, report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spheredc_hpc.campaign.engine import EngineOptions, EngineResult, run_snakemake
+from spheredc_hpc.campaign.owner import Ownership, owning
+from spheredc_hpc.campaign.progress import Progress
+from spheredc_hpc.campaign.summary import Summary, summarise
+from spheredc_hpc.campaign.workflow import write_workflow
+from spheredc_hpc.config import Config
+from spheredc_hpc.errors import ExternalError
+
+logger = logging.getLogger(__name__)
+
+PLAN = "default"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to reduce, where to, and how.
+
+    Attributes
+    ----------
+    raw : tuple of Path
+        Raw files and folders.
+    root : Path
+        Result root.
+    config : Config
+        All settings.
+    plan : str
+        Name of the plan.
+    engine : EngineOptions
+        Profile, cores, threads.
+    quiet : bool
+        No progress.
+    report : bool
+        Write the report at the end.
+    """
+
+    raw: tuple[Path, ...]
+    root: Path
+    config: Config
+    plan: str = PLAN
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    quiet: bool = False
+    report: bool = True
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of a run.
+
+    Attributes
+    ----------
+    summary : Summary or None
+        Outcome of every product; None after a dry run.
+    engine : EngineResult
+        How Snakemake ended.
+    report : Path or None
+        The page.
+    """
+
+    summary: Summary | None
+    engine: EngineResult
+    report: Path | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every observation has a receipt or a reason, 1 if a job failed."""
+        return 1 if self.summary is not None and self.summary.failed else 0
+
+    def plain(self) -> dict[str, Any]:
+        """Give JSON-compatible values."""
+        values: dict[str, Any] = {
+            "schema_version": 1,
+            "jobs": {"total": self.engine.total, "done": self.engine.done},
+            "log": str(self.engine.log),
+            "report": None if self.report is None else str(self.report),
+            "exit_code": self.exit_code,
+        }
+        return values | ({} if self.summary is None else self.summary.plain())
+
+
+def reduce(request: RunRequest) -> RunResult:
+    """Reduce raw frames to Level 2 below a result root.
+
+    What is there and current is left alone; what a killed run began is finished.
+
+    Parameters
+    ----------
+    request : RunRequest
+        What to do.
+
+    Returns
+    -------
+    RunResult
+
+    Raises
+    ------
+    ConfigError, DataError, ResourceError
+        If nothing can be started: wrong settings, no usable file, root not writable.
+    ExternalError
+        If another run is at work in the root, or Snakemake itself fails.
+    """
+    with owning(request.root.absolute()) as ownership:
+        _plan(ownership.root, request)
+        done = run_snakemake(ownership, request.plan, request.engine, Progress(request.quiet))
+        if request.engine.dry_run:
+            _check(done, None)
+            return RunResult(None, done, None)
+        summary = summarise(ownership.root, request.plan)
+        _check(done, summary)
+        _publish(ownership.root)
+        page = _report(ownership, request)
+        return RunResult(summary, done, page)
+
+
+def _plan(root: Path, request: RunRequest) -> None:
+    from spheredc_hpc.catalog.plan import plan
+    from spheredc_hpc.catalog.scan import scan
+
+    write_workflow(root, request.plan, request.config)
+    scan(request.raw, root, request.config, workers=request.engine.cores)
+    plan(root, request.plan, request.config, request.raw)
+
+
+def _publish(root: Path) -> None:
+    from spheredc_hpc.catalog.publish import publish
+
+    publish(root)
+
+
+def _report(ownership: Ownership, request: RunRequest) -> Path | None:
+    if not request.report:
+        return None
+    from spheredc_hpc.campaign.report.write import write_report
+
+    return write_report(ownership.root, request.plan)
+
+
+def _check(done: EngineResult, summary: Summary | None) -> None:
+    """Tell a failure of Snakemake itself from one of its jobs.
+
+    Raises
+    ------
+    ExternalError
+        If Snakemake failed although no job did.
+    """
+    if done.returncode == 0 or (summary is not None and summary.failed):
+        return
+    raise ExternalError(
+        f"Snakemake ended with code {done.returncode}: {_said(done.log)}; see {done.log}"
+    )
+
+
+def _said(log: Path) -> str:
+    lines: Sequence[str] = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    told = [line.strip() for line in lines if line.strip()]
+    return told[-1] if told else "without a word"

@@ -1,0 +1,164 @@
+"""The rules with stand-in verbs: what is made, left alone, redone, and picked up again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+import toy_plan
+
+from spheredc_hpc.campaign import engine
+from spheredc_hpc.campaign.engine import EngineOptions, run_snakemake
+from spheredc_hpc.campaign.owner import owning
+from spheredc_hpc.campaign.progress import Progress
+from spheredc_hpc.campaign.summary import summarise
+from spheredc_hpc.store import receipt as receipts
+from spheredc_hpc.store.inventory import products
+
+LEVEL2 = [
+    f"observations/{name}/level2/{recipe}"
+    for name in toy_plan.OBSERVATIONS
+    for recipe in toy_plan.RECIPES
+]
+LEVEL1 = [f"observations/{name}/level1" for name in toy_plan.OBSERVATIONS]
+CALIBRATIONS = ["calibrations/background/k1", "calibrations/flat/k2"]
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "VERBS", toy_plan.install_verbs(tmp_path / "bin"))
+    root = tmp_path / "root"
+    toy_plan.write_plan(root)
+    return root
+
+
+def run(root, **options):
+    with owning(root) as ownership:
+        settings = EngineOptions(**{"cores": 2, "retries": 0, **options})
+        result = run_snakemake(ownership, toy_plan.PLAN, settings, Progress(quiet=True))
+    return result, sorted(toy_plan.calls(root))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A root with everything made; copy it before use."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "VERBS", toy_plan.install_verbs(folder / "bin"))
+        toy_plan.write_plan(folder / "root")
+        result, made = run(folder / "root")
+    assert result.returncode == 0, result.log.read_text()
+    assert made == sorted(CALIBRATIONS + LEVEL1 + LEVEL2)
+    return folder / "root"
+
+
+@pytest.fixture
+def done(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "VERBS", toy_plan.install_verbs(tmp_path / "bin"))
+    return shutil.copytree(finished, tmp_path / "root", copy_function=shutil.copy2)
+
+
+def test_second_run_does_nothing(done):
+    result, made = run(done)
+    assert (result.returncode, result.total, made) == (0, 0, [])
+    assert "Nothing to be done" in result.log.read_text()
+
+
+def test_changed_level2_settings_redo_only_that_recipe(done):
+    toy_plan.write_plan(done, recipes={**toy_plan.RECIPES, "pca-0001": "changed"})
+    _, made = run(done)
+    assert made == [path for path in LEVEL2 if "pca" in path]
+
+
+def test_changed_level1_settings_redo_level1_and_what_follows(done):
+    toy_plan.write_plan(done, level1="changed")
+    _, made = run(done)
+    assert made == sorted(LEVEL1 + LEVEL2)
+
+
+def test_a_changed_association_redoes_its_observation_only(done):
+    toy_plan.write_job(done, "obs-2", "other frames")
+    _, made = run(done)
+    assert made == sorted(path for path in LEVEL1 + LEVEL2 if "obs-2" in path)
+
+
+def test_an_input_rewritten_with_equal_content_stops_the_cascade(done):
+    job = done / "plan" / toy_plan.PLAN / "jobs" / "k1.json"
+    os.utime(job)
+    _, made = run(done)
+    assert made == []
+
+
+def test_a_job_that_finds_its_product_current_puts_the_receipt_back(done):
+    product = done / LEVEL1[0]
+    before = (product / receipts.RECEIPT).read_bytes()
+    (product / receipts.RECEIPT).unlink()  # as Snakemake does before it starts a job
+    _, made = run(done)
+    assert made == []
+    assert (product / receipts.RECEIPT).read_bytes() == before
+
+
+def test_a_damaged_product_is_made_again_by_the_job_that_meets_it(done):
+    product = done / LEVEL2[0]
+    (product / "data.txt").write_text("flipped")
+    (product / receipts.RECEIPT).unlink()
+    _, made = run(done)
+    assert made == [LEVEL2[0]]
+    assert receipts.verify(product) == []
+
+
+def fault(root, product, kind):
+    path = root / "faults" / product.replace("/", "__")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(kind)
+    return path
+
+
+def test_what_does_not_depend_on_a_failed_job_is_made_all_the_same(root):
+    fault(root, LEVEL1[0], "data")
+    result, _ = run(root)
+    assert result.returncode != 0
+    made = {found.product for found in products(root)}
+    assert made == set(CALIBRATIONS + [LEVEL1[1]] + [p for p in LEVEL2 if "obs-2" in p])
+    failed = {o.product: o for o in summarise(root, toy_plan.PLAN).with_status("failed")}
+    assert failed[LEVEL1[0]].reasons == (f"{LEVEL1[0]}: bad data",)
+    assert failed[LEVEL2[0]].reasons == (f"needs {LEVEL1[0]}, which failed",)
+
+
+def test_a_mended_failure_is_made_by_the_next_run(root):
+    path = fault(root, LEVEL1[0], "bug")
+    run(root)
+    path.unlink()
+    result, made = run(root)
+    assert result.returncode == 0
+    assert made == sorted([LEVEL1[0]] + [p for p in LEVEL2 if "obs-1" in p])
+
+
+def test_failed_data_are_not_tried_again_until_they_change(root):
+    fault(root, LEVEL1[0], "data")
+    run(root)
+    _, made = run(root, retries=1)
+    assert made == []
+    toy_plan.write_job(root, "obs-1", "other frames")
+    (root / "faults" / LEVEL1[0].replace("/", "__")).unlink()
+    result, _ = run(root)
+    assert result.returncode == 0
+
+
+def test_a_product_whose_remake_failed_is_off_the_shelf_and_made_again(done):
+    path = fault(done, LEVEL1[0], "bug")
+    toy_plan.write_job(done, "obs-1", "other frames")
+    run(done)
+    assert LEVEL1[0] not in {found.product for found in products(done)}
+    path.unlink()
+    result, made = run(done)
+    assert result.returncode == 0
+    assert made == sorted([LEVEL1[0]] + [p for p in LEVEL2 if "obs-1" in p])
+
+
+def test_dry_run_makes_nothing(root):
+    result, made = run(root, dry_run=True)
+    assert (result.returncode, made) == (0, [])
+    assert "rule level2" in result.log.read_text()
+    assert list(products(root)) == []
