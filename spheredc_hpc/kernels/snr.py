@@ -259,7 +259,6 @@ def _ring_scatter(spline, label, diameter, radii, phases, noise, number):  # typ
             continue
         step = 2.0 * np.arcsin(0.5 * diameter / radius)
         elements = int(np.floor(2.0 * np.pi / step + 1e-9))
-        step = 2.0 * np.pi / elements
         variance, used, total = 0.0, 0, 0
         for p in range(phases):
             count, mean, square = 0, 0.0, 0.0
@@ -293,8 +292,8 @@ def ring_noise(
     radii_px : array_like, shape (n,)
         Radii of the rings [px].
     phases : int
-        Starting angles over which the variance is averaged. They lower the scatter of the
-        estimate; they do not add independent elements.
+        Starting angles, from that of the positive x axis on, over which the variance is
+        averaged. They lower the scatter of the estimate; they do not add independent elements.
 
     Returns
     -------

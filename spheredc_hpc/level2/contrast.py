@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import savgol_filter
 
+from spheredc_hpc.kernels.polar import touching_apertures
 from spheredc_hpc.kernels.snr import aperture_map, ring_noise, small_sample_threshold
 from spheredc_hpc.level2.engine import Frames
 
@@ -18,9 +20,13 @@ MIN_TRANSMISSION = 0.1
 
 
 def noise_curve(
-    image: Frames, fwhm_px: float, radii_px: Floats, labels: NDArray[np.int32] | None = None
+    image: Frames,
+    fwhm_px: float,
+    radii_px: Floats,
+    labels: NDArray[np.int32] | None = None,
+    phases: int = 8,
 ) -> tuple[Floats, Floats]:
-    """Scatter of apertures of one FWHM along rings, and how many fit on each.
+    """Scatter of apertures of one FWHM along rings, and the elements of each ring.
 
     Parameters
     ----------
@@ -29,16 +35,32 @@ def noise_curve(
     fwhm_px : float
         Diameter of the apertures [px].
     radii_px : array, shape (n,)
-        Radii of the rings [px].
+        Radii of the rings, in equal steps of at most one pixel [px].
     labels : array of int32, optional
         Non-zero where a source was: left out.
+    phases : int
+        Starting angles of the apertures over which the variance is averaged.
 
     Returns
     -------
     noise, elements : array of float64, shape (n,)
-        Scatter, NaN where the ring is too short, and number of apertures.
+        Scatter, NaN where the ring is too short, and number of independent elements
+        ``2 pi r / FWHM`` (not rounded, so that curves have no steps), less those masked.
+
+    Notes
+    -----
+    The logarithm of the scatter is smoothed by a parabola over two FWHM of radius: a ring of
+    `n` elements alone knows its scatter to ``1 / sqrt(2 n)`` only.
     """
-    return ring_noise(aperture_map(image, fwhm_px, labels), radii_px)
+    noise, fitting = ring_noise(aperture_map(image, fwhm_px, labels), radii_px, phases)
+    most = np.array([touching_apertures(radius, fwhm_px)[0] for radius in radii_px])
+    elements = 2 * np.pi * radii_px / fwhm_px * fitting / most
+    known = np.flatnonzero(np.isfinite(noise) & (noise > 0))
+    step = float(np.median(np.diff(radii_px))) if radii_px.size > 1 else 1.0
+    window = int(2 * fwhm_px / step) // 2 * 2 + 1
+    if known.size > window > 3 and known[-1] - known[0] + 1 == known.size:
+        noise[known] = np.exp(savgol_filter(np.log(noise[known]), window, 2, mode="nearest"))
+    return noise, elements
 
 
 def contrast_curves(
