@@ -38,8 +38,7 @@ def pick_reason(need: Need, served: RawFrame, pick: Pick, window: ValidityWindow
     limit = limits_h(window)[pick.tier]
     parts = [
         f"{len(pick.frames)} {pick.source.frame_class} {files} of night {first.night}",
-        f"{pick.age_h:.1f} h from the middle of what {'they' if files == 'files' else 'it'} "
-        f"calibrate{'' if files == 'files' else 's'} "
+        f"{pick.age_h:.1f} h from the middle of the science "
         f"({pick.tier.replace('_', ' ')}: up to {limit:g} h)",
         "matching " + ", ".join(label(m.key, m.wanted(served)) for m in pick.source.exact),
     ]

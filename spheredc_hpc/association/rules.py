@@ -248,7 +248,6 @@ SETUP_OF_A_ROLE = ("dit", "nd", "readmode")
 
 LABELS = {
     "dit": "DIT {} s",
-    "nd": "ND {}",
     "night": "night {}",
     "block": "block {}",
     "lyot_stop": "Lyot stop {}",
@@ -290,4 +289,6 @@ def key_value(frame: RawFrame, key: str) -> str:
 
 def label(key: str, value: str) -> str:
     """Write a key and its value for people: ``DIT 32.00 s``, ``ND OPEN``, ``DB_H23``."""
+    if key == "nd":
+        return value if value.startswith("ND") else f"ND {value or 'unknown'}"
     return LABELS.get(key, "{}").format(value or f"(no {key})")

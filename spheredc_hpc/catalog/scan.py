@@ -11,7 +11,7 @@ from pathlib import Path
 from django.db import transaction
 
 from spheredc_hpc.catalog.batches import in_batches
-from spheredc_hpc.catalog.files import FilesFound, Places, describe_files
+from spheredc_hpc.catalog.files import FileNote, Places, describe_files
 from spheredc_hpc.catalog.models import RawFrame, RawHeader, RawProblem
 from spheredc_hpc.catalog.models.columns import clean
 from spheredc_hpc.catalog.models.raw_frame import RECORD_COLUMNS
@@ -41,8 +41,14 @@ class ScanSummary:
     ----------
     n_files, n_read, n_unchanged, n_vanished : int
         Files there, read now, known from before, known and no longer there.
-    found : FilesFound
-        Frames by class, frames of no use and files that cannot be read.
+    n_frames : int
+        Files that could be read.
+    classes : dict
+        Their number by arm and class, ``IRDIS SCIENCE`` for example.
+    unknown, ignored : tuple of FileNote
+        Frames of no use, with the reasons.
+    errors : tuple of FileNote
+        Files that could not be read.
     notes : tuple of str
         What else is worth a word.
     """
@@ -51,7 +57,11 @@ class ScanSummary:
     n_read: int
     n_unchanged: int
     n_vanished: int
-    found: FilesFound
+    n_frames: int
+    classes: dict[str, int]
+    unknown: tuple[FileNote, ...]
+    ignored: tuple[FileNote, ...]
+    errors: tuple[FileNote, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -115,7 +125,11 @@ def scan(
         n_read=len(changed),
         n_unchanged=len(files) - len(changed),
         n_vanished=n_vanished,
-        found=found,
+        n_frames=found.n_frames,
+        classes=found.classes,
+        unknown=found.unknown,
+        ignored=found.ignored,
+        errors=found.errors,
         notes=listing.notes(),
     )
 

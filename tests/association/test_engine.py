@@ -130,7 +130,7 @@ def test_another_neutral_density_is_refused_and_named(block, background, only):
         "background for OBJECT: IRDIS, Nondest, DIT 32.00 s, DB_H23, ND OPEN"
     )
     assert missing.rejected[0].reason == (
-        "1 BACKGROUND file of night 2016-09-15, 2.0 h away: ND ND_1.0 instead of ND OPEN"
+        "1 BACKGROUND file of night 2016-09-15, 2.0 h away: ND_1.0 instead of ND OPEN"
     )
 
 

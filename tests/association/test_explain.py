@@ -19,7 +19,7 @@ def test_the_text_names_picks_refusals_and_what_is_missing(block, frame, flat, a
         "OBJECT: 8 files, 64 planes",
         "background for OBJECT: 1 BACKGROUND file of night 2016-09-15; 9.0 h from the middle",
         "matching IRDIS, Nondest, DIT 32.00 s, DB_H23, ND OPEN",
-        "not: 1 BACKGROUND file of night 2016-09-15, 9.1 h away: ND ND_2.0 instead of ND OPEN",
+        "not: 1 BACKGROUND file of night 2016-09-15, 9.1 h away: ND_2.0 instead of ND OPEN",
         "(acceptable: up to 168 h)",
         "[FLAT_AGE]",
         "MISSING FLUX exposure: night 2016-09-15",
