@@ -23,11 +23,16 @@ Floats = NDArray[np.float64]
 # Radius of the fitted patch in FWHM, and how far the position may leave the start.
 PATCH_FWHM = 1.3
 REACH_FWHM = 1.0
-_ITERATIONS = 8
+_ITERATIONS = 12
+_RECENTRINGS = 3
+_RECENTRE_PX = 0.7
+_RENEW_PX = 0.3
+_RENEW_FLUX = 0.1
+_LONGEST_STEP_PX = 1.0
 _STEP_PX = 0.3
 _RELATIVE_STEP = 0.1
-_TOLERANCE_PX = 0.003
-_TOLERANCE_FLUX = 1e-3
+_TOLERANCE_PX = 0.005
+_TOLERANCE_FLUX = 2e-3
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ def fit_source(
     start_px : (float, float)
         First guess of the offset [px of the first channel].
     start_contrast : array, shape (n_channel,)
-        First guess of the contrast; its size sets the steps of the derivatives.
+        First guess of the contrast.
 
     Returns
     -------
@@ -140,33 +145,44 @@ def fit_source(
     Notes
     -----
     Lagrange et al. (2010), Science 329, 57 (negative companion); least squares by
-    Gauss-Newton with two numerical Jacobians. A channel in which the source is absent gets a
-    contrast about zero.
+    Gauss-Newton steps. The patch is centred again if the source moves. A channel in which
+    the source is absent gets a contrast about zero.
     """
-    problem = _Problem(reductions, profiles, noise, start_px)
-    n_channel = len(reductions)
-    unit = np.maximum(np.abs(start_contrast), 0.3 * np.abs(start_contrast).max())
-    p = np.concatenate([start_px, start_contrast])
     limit = REACH_FWHM * float(np.mean([r.channel.star.fwhm_px for r in reductions]))
-    converged, step = False, np.full(2 + n_channel, np.inf)
-    for iteration in range(_ITERATIONS):
-        if iteration in (0, 2):
-            jacobian = problem.jacobian(p, unit)
-            estimator = np.linalg.pinv(jacobian)
-        step = -(estimator @ problem.all_left(p))
-        reach = np.hypot(step[0], step[1])
-        step[:2] *= min(1.0, 1.0 / max(reach, 1e-12))
-        p = p + step
-        if np.hypot(p[0] - start_px[0], p[1] - start_px[1]) > limit:
-            break
-        small = np.abs(step[2:]) <= _TOLERANCE_FLUX * np.abs(p[2:]).max()
-        if iteration >= 2 and np.abs(step[:2]).max() < _TOLERANCE_PX and small.all():
-            converged = True
+    p = np.concatenate([start_px, start_contrast])
+    for _ in range(_RECENTRINGS):
+        centre = (float(p[0]), float(p[1]))
+        problem = _Problem(reductions, profiles, noise, centre)
+        p, estimator, converged = _minimised(problem, p, start_px, limit)
+        if not converged or np.hypot(p[0] - centre[0], p[1] - centre[1]) < _RECENTRE_PX:
             break
     weights = np.repeat(problem.weight, problem.points.shape[1])
     return Fit(
         float(p[0]), float(p[1]), p[2:], -estimator * weights[None, :], problem.points, converged
     )
+
+
+def _minimised(
+    problem: _Problem, p: Floats, start_px: tuple[float, float], limit_px: float
+) -> tuple[Floats, Floats, bool]:
+    """Gauss-Newton steps; the Jacobian is renewed where the parameters have moved."""
+    at, estimator = np.full(p.shape, np.inf), np.zeros((p.size, 0))
+    for iteration in range(_ITERATIONS):
+        unit = np.maximum(np.abs(p[2:]), 0.3 * np.abs(p[2:]).max())
+        moved = np.hypot(p[0] - at[0], p[1] - at[1]) > _RENEW_PX
+        brighter = np.any(np.abs(p[2:] - at[2:]) > _RENEW_FLUX * unit)
+        if moved or (iteration < 3 and brighter):
+            estimator, at = np.asarray(np.linalg.pinv(problem.jacobian(p, unit)), np.float64), p
+        step = -(estimator @ problem.all_left(p))
+        step[:2] *= min(1.0, _LONGEST_STEP_PX / max(np.hypot(step[0], step[1]), 1e-12))
+        p = p + step
+        if np.hypot(p[0] - start_px[0], p[1] - start_px[1]) > limit_px:
+            break
+        if np.hypot(step[0], step[1]) < _TOLERANCE_PX and np.all(
+            np.abs(step[2:]) <= _TOLERANCE_FLUX * np.abs(p[2:]).max()
+        ):
+            return p, estimator, True
+    return p, estimator, False
 
 
 def fit_covariance(

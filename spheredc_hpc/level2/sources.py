@@ -103,8 +103,8 @@ def find_sources(
         if not peaks or len(fits) >= _MAX_SOURCES:
             break
         fitted = [(peak, _fit_at(empty, peak)) for peak in peaks]
-        failed += [peak for peak, fit in fitted if not _sound(fit)]
-        new = [(peak, fit) for peak, fit in fitted if _sound(fit)]
+        new = _distinct(fitted, empty.fwhm_px)
+        failed += [peak for peak, _ in fitted if peak not in [p for p, _ in new]]
         if not new:
             continue
         candidate = scene_without(channels, method, [*fits, *(fit for _, fit in new)])
@@ -130,6 +130,18 @@ def _place(fit: Fit) -> Place:
 
 def _sound(fit: Fit) -> bool:
     return fit.converged and bool(fit.contrast.max() > 0)
+
+
+def _distinct(fitted: Sequence[tuple[Place, Fit]], fwhm_px: float) -> list[tuple[Place, Fit]]:
+    """Sound fits, less those that went to the place of an earlier one."""
+    new: list[tuple[Place, Fit]] = []
+    for peak, fit in fitted:
+        apart = all(
+            np.hypot(fit.dx_px - other.dx_px, fit.dy_px - other.dy_px) > fwhm_px for _, other in new
+        )
+        if _sound(fit) and apart:
+            new.append((peak, fit))
+    return new
 
 
 def _margin(
