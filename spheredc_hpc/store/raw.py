@@ -51,6 +51,21 @@ def plain_header(header: fits.Header) -> Header:
     return values
 
 
+def read_header(path: Path) -> Header:
+    """Read the primary header of a raw file, keywords without ``HIERARCH``.
+
+    Raises
+    ------
+    DataError
+        If the file is absent or no FITS.
+    """
+    try:
+        with _open(path) as hdus:
+            return plain_header(hdus[0].header)
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as FITS: {error}") from error
+
+
 def read_planes(path: Path) -> tuple[Header, npt.NDArray[np.float32]]:
     """Read the planes of a raw file.
 

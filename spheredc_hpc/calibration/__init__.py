@@ -1,0 +1,1 @@
+"""Reduction of calibrations: one registered function per kind of product."""

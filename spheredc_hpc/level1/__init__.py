@@ -1,0 +1,1 @@
+"""Level 1: from raw frames to recentred master cubes."""

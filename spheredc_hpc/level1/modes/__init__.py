@@ -1,0 +1,1 @@
+"""Recipes, one per observing mode; importing the package registers nothing by itself."""

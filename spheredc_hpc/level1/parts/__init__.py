@@ -1,0 +1,1 @@
+"""Corrections and measurements that the recipes of several observing modes share."""

@@ -1,0 +1,211 @@
+"""From CENTER exposures, or without them, to the star centre of every integration."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from pydantic import Field
+
+from spheredc_hpc.config import Section
+from spheredc_hpc.errors import DataError
+from spheredc_hpc.instrument.headers import read_value
+from spheredc_hpc.instrument.waffle import spot_angles_deg, spot_radius_px
+from spheredc_hpc.kernels.parallel import map_ordered
+from spheredc_hpc.level1.io import Floats, Image
+from spheredc_hpc.level1.parts.centres import CentreMeasurement, CentreSolution, solve_waffle
+from spheredc_hpc.level1.parts.cosmetics import FieldCleaner
+from spheredc_hpc.level1.parts.fallback import FileImages, solve_halo, solve_star, solve_table
+from spheredc_hpc.level1.parts.halo import HaloSettings
+from spheredc_hpc.level1.parts.setup import (
+    ARM,
+    Bench,
+    Exposure,
+    Setup,
+    mean_mjd,
+)
+from spheredc_hpc.level1.parts.spots import Pattern, SpotCentre, SpotSettings, measure_spots
+from spheredc_hpc.model.frame import FrameRef
+
+logger = logging.getLogger(__name__)
+
+# Room around the spots for the search, the box of the fit and the running median [px].
+MARGIN_PX = 40.0
+# Share of pixels without value above which a plane gives no centre.
+MOST_NAN = 0.01
+
+
+class CentringSettings(Section):
+    """How the star is found."""
+
+    spots: SpotSettings = Field(SpotSettings(), description="Satellite spots.")
+    halo: HaloSettings = Field(HaloSettings(), description="Fall-back on the halo.")
+    subtract_science: bool = Field(
+        False, description="Subtract the median of the nearest science file from CENTER frames."
+    )
+    drift_px_per_h: float = Field(
+        0.05, ge=0, description="Unknown motion of the star between and beyond CENTER frames."
+    )
+
+
+def solve_centres(bench: Bench, settings: CentringSettings) -> CentreSolution:
+    """Find the star: from satellite spots, else the star itself, the halo, or the table.
+
+    Returns
+    -------
+    CentreSolution
+        Flagged if it is not from satellite spots although a mask hides the star.
+    """
+    setup = bench.setup
+    why = "no CENTER exposure"
+    if bench.frames("CENTER"):
+        measured = measure_center_frames(bench, settings)
+        spot_error_px = settings.spots.spot_error_px
+        solution = solve_waffle(measured, 2, spot_error_px, settings.drift_px_per_h)
+        if solution is not None:
+            return solution
+        why = f"no usable satellite spots in {len(bench.frames('CENTER'))} CENTER files"
+        logger.warning("%s", why)
+    files = _science_images(bench, settings, _spread(bench.frames("OBJECT"), settings.halo.files))
+    if not setup.occulted:
+        star = solve_star(files, 2, setup.fwhm_px, settings.halo.search_px)
+        if star is not None:
+            return star
+    found = solve_halo(files, 2, settings.halo, why)
+    if found is not None:
+        return found
+    return solve_table(setup.guesses, setup.mjd, setup.constants, ARM, why)
+
+
+def measure_center_frames(bench: Bench, settings: CentringSettings) -> list[CentreMeasurement]:
+    """Measure the spots in every plane and channel of all CENTER files that can be read."""
+    measured: list[CentreMeasurement] = []
+    for ref in bench.frames("CENTER"):
+        try:
+            exposure = bench.read(ref)
+            patterns = _patterns(exposure, bench.setup)
+        except DataError as error:
+            logger.warning("CENTER file left out: %s", error)
+            continue
+        radius = max(pattern.radius_px for pattern in patterns)
+        half = radius + settings.spots.search_px + MARGIN_PX
+        fields = bench.cleaners("CENTER", exposure.times.dit_s, half)
+        halos = _nearest_science(bench, exposure, half, settings)
+        for channel, cleaner in enumerate(fields):
+            local = replace(
+                patterns[channel], guess_xy=cleaner.region.local(patterns[channel].guess_xy)
+            )
+            measure = partial(
+                _measure_plane,
+                cleaner=cleaner,
+                pattern=local,
+                halo=halos[channel],
+                settings=settings.spots,
+            )
+            spots = map_ordered(measure, exposure.field(channel))
+            measured += [
+                CentreMeasurement(
+                    archive_id=ref.archive_id,
+                    plane=plane,
+                    channel=channel,
+                    mjd=float(exposure.times.mid_mjd[plane]),
+                    dither_px=exposure.dither,
+                    spot=spot,
+                )
+                for plane, spot in enumerate(spots)
+            ]
+    return measured
+
+
+def _measure_plane(
+    raw: Image,
+    cleaner: FieldCleaner,
+    pattern: Pattern,
+    halo: Image | None,
+    settings: SpotSettings,
+) -> SpotCentre | None:
+    clean = cleaner.clean(raw)
+    if clean.nan_fraction > MOST_NAN:
+        return None
+    image = clean.image if halo is None else clean.image - halo
+    spot = measure_spots(image, clean.good > 0, pattern, settings)
+    if spot is None:
+        return None
+    return spot.moved(cleaner.region.columns.start, cleaner.region.rows.start)
+
+
+def _patterns(exposure: Exposure, setup: Setup) -> list[Pattern]:
+    """Spots expected in both channels, on the whole field."""
+    orientation = read_value(exposure.header, "waffle_orientation", "x")
+    angles = spot_angles_deg(orientation, ARM, setup.constants)
+    patterns = []
+    for channel, band in enumerate(setup.bands):
+        x, y = setup.guesses[channel]
+        radius = spot_radius_px(band.wavelength_um, setup.constants, arm=ARM, band=band.name)
+        patterns.append(
+            Pattern(
+                guess_xy=(x + exposure.dither[0], y + exposure.dither[1]),
+                radius_px=float(radius),
+                angles_deg=angles,
+                anamorphism=setup.anamorphism,
+                fwhm_px=setup.fwhm_px[channel],
+            )
+        )
+    return patterns
+
+
+def _nearest_science(
+    bench: Bench, exposure: Exposure, half_px: float, settings: CentringSettings
+) -> Sequence[Image | None]:
+    """Median of the nearest science file in both channels, scaled to a CENTER file's counts."""
+    science = bench.frames("OBJECT")
+    if not settings.subtract_science or not science:
+        return None, None
+    middle = mean_mjd(exposure.times)
+    nearest = min(science, key=lambda ref: abs((ref.mjd_start or 0.0) - middle))
+    files = _science_images(bench, settings, (nearest,), half_px)
+    if not files:
+        return None, None
+    return [image * np.float32(exposure.times.dit_s) for image, _, _ in files[0][3]]
+
+
+def _spread(science: Sequence[FrameRef], count: int) -> list[FrameRef]:
+    """Pick `count` files, evenly over the sequence."""
+    places = np.linspace(0, len(science) - 1, min(count, len(science))).round().astype(int)
+    return [science[place] for place in dict.fromkeys(places.tolist())]
+
+
+def _science_images(
+    bench: Bench,
+    settings: CentringSettings,
+    science: Sequence[FrameRef],
+    half_px: float | None = None,
+) -> list[FileImages]:
+    """Median images [adu/s] of science files, for centring without spots."""
+    half = half_px or settings.halo.outer_px + 1.5 * settings.halo.search_px + MARGIN_PX
+    files: list[FileImages] = []
+    for ref in science:
+        try:
+            exposure = bench.read(ref)
+        except DataError as error:
+            logger.warning("science file not used for centring: %s", error)
+            continue
+        images = []
+        fields = bench.cleaners("OBJECT", exposure.times.dit_s, half)
+        for channel, cleaner in enumerate(fields):
+            clean = map_ordered(cleaner.clean, exposure.field(channel))
+            usable = [item.image for item in clean if item.nan_fraction < MOST_NAN]
+            if not usable:
+                break
+            x, y = bench.setup.guesses[channel]
+            guess = cleaner.region.local((x + exposure.dither[0], y + exposure.dither[1]))
+            region = cleaner.region
+            corner: Floats = np.array([region.columns.start, region.rows.start], dtype=np.float64)
+            stack = np.median(np.stack(usable), axis=0) / np.float32(exposure.times.dit_s)
+            images.append((stack, guess, corner))
+        if len(images) == len(fields):
+            files.append((ref.archive_id, mean_mjd(exposure.times), exposure.dither, images))
+    return files

@@ -1,0 +1,297 @@
+"""From raw counts to clean counts: background, flat, bad pixels, hits, variance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from spheredc_hpc.config import Section
+from spheredc_hpc.instrument.constants import Constants
+from spheredc_hpc.instrument.detectors import Detector
+from spheredc_hpc.kernels.badpixels import (
+    HitFilter,
+    Neighbours,
+    fill_from_neighbours,
+    find_hits,
+    find_neighbours,
+)
+from spheredc_hpc.kernels.banded import Banded, apply_columns, apply_rows, box_matrix
+from spheredc_hpc.kernels.gaussian import SIGMA_TO_FWHM
+from spheredc_hpc.kernels.smooth import smooth_part
+from spheredc_hpc.level1.io import Calibration, Image, Mask
+
+SMOOTH_BLOCK_PX = 64
+# A star of one lambda/D keeps this fraction of its excess beside the peak; hits keep less.
+SHARPNESS_SHARE = 0.55
+
+
+class CosmeticSettings(Section):
+    """Background, bad pixels and hits."""
+
+    scale_background: bool = Field(
+        False, description="Fit scale and offset of the background outside of the star."
+    )
+    scale_outside_px: float = Field(
+        285.0, gt=0, description="Distance from the star beyond which they are fitted [px]."
+    )
+    neighbours: int = Field(
+        12, ge=3, le=24, description="Good pixels that replace a bad one, at most."
+    )
+    hit_box_px: int = Field(7, ge=3, le=31, description="Box of the search for hits, odd [px].")
+    hit_sigma: float = Field(
+        5.0, ge=0, le=100, description="Threshold of hits [standard deviations]; 0: no search."
+    )
+    noise_box_px: int = Field(
+        9, ge=3, le=63, description="Box over which counts are averaged for the noise, odd [px]."
+    )
+    largest_nan_fraction: float = Field(
+        0.01,
+        ge=0,
+        lt=1,
+        description="Share of pixels without value above which a frame is rejected.",
+    )
+
+
+@dataclass(frozen=True)
+class Region:
+    """Rectangle of one field, in pixels of the field.
+
+    Attributes
+    ----------
+    rows, columns : slice
+        Within the field.
+    """
+
+    rows: slice
+    columns: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+    def local(self, xy: tuple[float, float]) -> tuple[float, float]:
+        """Position within the rectangle of a position on the field, (x, y) [px]."""
+        return xy[0] - self.columns.start, xy[1] - self.rows.start
+
+    @classmethod
+    def around(cls, xy: tuple[float, float], half_px: float, window: tuple[slice, slice]) -> Region:
+        """Part of an illuminated window within `half_px` of a position."""
+        low_x, high_x = int(np.floor(xy[0] - half_px)), int(np.ceil(xy[0] + half_px)) + 1
+        low_y, high_y = int(np.floor(xy[1] - half_px)), int(np.ceil(xy[1] + half_px)) + 1
+        rows = slice(max(low_y, window[0].start), min(high_y, window[0].stop))
+        columns = slice(max(low_x, window[1].start), min(high_x, window[1].stop))
+        return cls(rows, columns)
+
+
+@dataclass(frozen=True)
+class CleanPlane:
+    """One corrected field.
+
+    Attributes
+    ----------
+    image : array
+        Counts without background, flat-fielded [adu]; finite everywhere.
+    good : array
+        1 where the pixel was measured, 0 where it was interpolated over.
+    hits : int
+        Single-exposure hits found.
+    nan_fraction : float
+        Share of the pixels that had no value.
+    """
+
+    image: Image
+    good: Image
+    hits: int
+    nan_fraction: float
+
+
+@dataclass(frozen=True)
+class FieldCleaner:
+    """Calibrations of one rectangle of one field, ready for many planes.
+
+    Attributes
+    ----------
+    region : Region
+    background : array
+        Counts of the background [adu]; zero if there is none.
+    gain : array
+        Inverse of the flat.
+    bad : array of bool
+    neighbours : Neighbours
+    floor : array
+        Variance without the source: read noise, background and its own error, over the
+        squared flat [adu2].
+    per_adu : array
+        Variance per count of the source [adu].
+    """
+
+    region: Region
+    background: Image
+    gain: Image
+    bad: Mask
+    neighbours: Neighbours
+    floor: Image
+    per_adu: Image
+
+    @classmethod
+    def of(
+        cls,
+        field: int,
+        region: Region,
+        calibrations: Mapping[str, Calibration],
+        dit_s: float,
+        context: tuple[Detector, Constants, CosmeticSettings],
+    ) -> FieldCleaner:
+        """Cut calibrations to a rectangle and prepare them.
+
+        Parameters
+        ----------
+        field : int
+            0 left, 1 right.
+        region : Region
+            Within the illuminated window.
+        calibrations : mapping
+            ``background``, ``flat`` and ``bad_pixels``; what is absent has no effect.
+        dit_s : float
+            Integration time of the planes [s].
+        context : (Detector, Constants, CosmeticSettings)
+        """
+        device, constants, settings = context
+        part = device.fields[field]
+
+        def cut(kind: str, name: str, default: float) -> Image:
+            product = calibrations.get(kind)
+            if product is None:
+                return np.full(region.shape, default, dtype=np.float32)
+            image = product.images[name][:, part][region.rows, region.columns]
+            return np.array(image, dtype=np.float32)
+
+        flat = cut("flat", "FLAT", 1.0)
+        bad = cut("bad_pixels", "MASK", 0.0) > 0
+        bad |= ~(flat > 0)
+        gain = np.where(flat > 0, 1 / np.where(flat > 0, flat, 1), 1).astype(np.float32)
+        background = cut("background", "MEAN", 0.0)
+        bad |= ~np.isfinite(background)
+        background = np.where(np.isfinite(background), background, 0).astype(np.float32)
+        electrons = device.gain_e_per_adu
+        noise_e = read_noise_e(dit_s, device, constants)
+        level = np.maximum(smooth_part(background, SMOOTH_BLOCK_PX), 0)
+        own = cut("background", "VARIANCE", 0.0)
+        own_level = float(np.nanmedian(np.where(bad, np.nan, own))) if own.any() else 0.0
+        floor = (level / electrons + (noise_e / electrons) ** 2 + own_level) * gain**2
+        return cls(
+            region=region,
+            background=background,
+            gain=gain,
+            bad=bad,
+            neighbours=find_neighbours(bad, count=settings.neighbours),
+            floor=floor.astype(np.float32),
+            per_adu=(gain / np.float32(electrons)).astype(np.float32),
+        )
+
+    def clean(
+        self,
+        raw: Image,
+        hits: HitFilter | None = None,
+        scaling: tuple[float, float] = (1.0, 0.0),
+    ) -> CleanPlane:
+        """Correct the rectangle of one raw plane.
+
+        Parameters
+        ----------
+        raw : array
+            Raw counts of the whole field [adu]. NaN counts as bad.
+        hits : HitFilter, optional
+            Search for hits; none if absent (FLUX frames, spots).
+        scaling : (float, float)
+            Scale and offset of the background.
+        """
+        scale, offset = scaling
+        cut = raw[self.region.rows, self.region.columns]
+        image = cut - (np.float32(scale) * self.background + np.float32(offset))
+        image *= self.gain
+        broken = ~np.isfinite(image)
+        good = (~self.bad).astype(np.float32)
+        fraction = float(broken.mean())
+        if 0 < fraction < 1:
+            image[broken] = 0
+            good[broken] = 0
+            fill_from_neighbours(image, find_neighbours(self.bad | broken, count=8))
+        elif fraction == 0:
+            fill_from_neighbours(image, self.neighbours)
+        found = 0
+        if hits is not None and fraction < 1:
+            mask = find_hits(image, hits)
+            found = int(mask.sum())
+            if found:
+                # Bad pixels beside a hit were filled with it, so they are filled anew.
+                fill_from_neighbours(image, find_neighbours(mask, good > 0, count=8))
+                fill_from_neighbours(image, self.neighbours)
+                good[mask] = 0
+        return CleanPlane(image, good, found, fraction)
+
+    def variance(self, image: Image, boxes: NoiseBoxes) -> Image:
+        """Variance of each pixel from counts averaged over a box [adu2]."""
+        smooth = apply_columns(apply_rows(boxes.rows, image), boxes.columns)
+        return np.asarray(self.floor + self.per_adu * np.maximum(smooth, 0))
+
+    def background_scaling(
+        self, raw: Image, star_xy: tuple[float, float], outside_px: float
+    ) -> tuple[float, float]:
+        """Fit scale and offset of the background far from the star.
+
+        Least squares on good pixels beyond `outside_px`, clipped twice at 4 sigma; (1, 0) if
+        fewer than a thousand remain or there is no background.
+        """
+        cut = raw[self.region.rows, self.region.columns]
+        rows, columns = np.indices(self.region.shape)
+        x, y = self.region.local(star_xy)
+        used = (np.hypot(columns - x, rows - y) > outside_px) & ~self.bad & np.isfinite(cut)
+        dark = self.background[used].astype(np.float64)
+        values = cut[used].astype(np.float64)
+        fit = np.array([1.0, 0.0])
+        for _ in range(3):
+            if len(dark) < 1000 or np.ptp(dark) == 0:
+                return 1.0, 0.0
+            fit = np.polyfit(dark, values, 1)
+            residual = values - np.polyval(fit, dark)
+            kept = np.abs(residual) <= 4 * residual.std()
+            dark, values = dark[kept], values[kept]
+        return float(fit[0]), float(fit[1])
+
+
+@dataclass(frozen=True)
+class NoiseBoxes:
+    """Running means for the variance of one rectangle."""
+
+    rows: Banded
+    columns: Banded
+
+    @classmethod
+    def of(cls, region: Region, box_px: int) -> NoiseBoxes:
+        """Prepare boxes of `box_px` (made odd)."""
+        width = box_px | 1
+        return cls(box_matrix(region.shape[0], width), box_matrix(region.shape[1], width))
+
+
+def hit_filter(region: Region, fwhm_px: float, settings: CosmeticSettings) -> HitFilter | None:
+    """Prepare the search for hits that no image of a star of `fwhm_px` is taken for."""
+    if settings.hit_sigma == 0:
+        return None
+    sigma = fwhm_px / SIGMA_TO_FWHM
+    beside = float(np.exp(-0.5 / sigma**2))
+    return HitFilter.of(
+        region.shape, settings.hit_box_px | 1, settings.hit_sigma, SHARPNESS_SHARE * beside
+    )
+
+
+def read_noise_e(dit_s: float, device: Detector, constants: Constants) -> float:
+    """Read noise of one integration [e-]: from many reads in long ones to few in the shortest."""
+    least = constants.value("detector_read_noise_min_dit_e", arm=device.arm)
+    shortest = constants.value("min_dit_s", arm=device.arm)
+    extra = max(least**2 - device.read_noise_e**2, 0.0) * min(shortest / dit_s, 1.0)
+    return float(np.sqrt(device.read_noise_e**2 + extra))

@@ -1,0 +1,127 @@
+"""Star centre when no CENTER exposure gives one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.instrument.constants import Constants
+from spheredc_hpc.level1.io import Floats, Image
+from spheredc_hpc.level1.parts.centres import CentreModel, CentreSolution
+from spheredc_hpc.level1.parts.halo import HaloSettings, halo_centre, star_centre
+
+# What one science file gives: archive id, mean MJD, dither, and per channel its mean image, the
+# guess within it and the corner of the image on the field.
+FileImages = tuple[str, float, tuple[float, float], list[tuple[Image, tuple[float, float], Floats]]]
+
+
+def solve_halo(
+    files: Sequence[FileImages], channels: int, settings: HaloSettings, why: str
+) -> CentreSolution | None:
+    """Centre every channel on the symmetry of its halo; None if no file allows it."""
+
+    def measure(image: Image, guess: tuple[float, float]) -> tuple[Floats, Floats]:
+        return halo_centre(image, guess, settings), np.zeros(2)
+
+    found = _measure(files, channels, measure, settings.error_px)
+    if found is None:
+        return None
+    models, quality, table = found
+    reason = f"{why}; centre from the symmetry of the halo"
+    flags = (("CENTER_ASSUMED", reason),)
+    return CentreSolution(models, "halo", flags, {"method": "halo", **quality}, table)
+
+
+def solve_star(
+    files: Sequence[FileImages], channels: int, fwhm_px: Sequence[float], reach_px: float
+) -> CentreSolution | None:
+    """Centre every channel on a star that no mask hides; None if no file allows it."""
+    width = max(fwhm_px)
+
+    def measure(image: Image, guess: tuple[float, float]) -> tuple[Floats, Floats]:
+        return star_centre(image, guess, width, reach_px)
+
+    found = _measure(files, channels, measure, 0.0)
+    if found is None:
+        return None
+    models, quality, table = found
+    return CentreSolution(models, "star", (), {"method": "star", **quality}, table)
+
+
+def solve_table(
+    guesses: Sequence[tuple[float, float]], mjd: float, constants: Constants, arm: str, why: str
+) -> CentreSolution:
+    """Take the star where the table of constants expects it."""
+    models = []
+    for channel, guess in enumerate(guesses):
+        error = [
+            constants.get(f"star_position_{axis}_px", mjd=mjd, arm=arm, field=channel).error
+            for axis in ("x", "y")
+        ]
+        models.append(CentreModel(np.array([mjd]), np.array([guess]), np.array([error]), 0.0, 0.0))
+    flags = (("CENTER_ASSUMED", f"{why}; centre from the table of constants"),)
+    return CentreSolution(tuple(models), "table", flags, {"method": "table"})
+
+
+Found = tuple[tuple[CentreModel, ...], dict[str, Any], list[dict[str, Any]]]
+
+
+def _measure(
+    files: Sequence[FileImages],
+    channels: int,
+    measure: Callable[[Image, tuple[float, float]], tuple[Floats, Floats]],
+    common_error: float,
+) -> Found | None:
+    points: list[list[Floats]] = [[] for _ in range(channels)]
+    errors: list[list[Floats]] = [[] for _ in range(channels)]
+    refused, table, times = [], [], []
+    for archive_id, mjd, dither, images in files:
+        times.append(mjd)
+        for channel, (image, guess, corner) in enumerate(images):
+            try:
+                xy, error = measure(image, guess)
+            except KernelInputError as problem:
+                refused.append(f"{archive_id} channel {channel}: {problem}")
+                continue
+            on_field = xy + corner
+            points[channel].append(on_field - np.array(dither))
+            errors[channel].append(error)
+            table.append(_row(archive_id, channel, mjd, on_field, np.hypot(error, common_error)))
+    if not all(points):
+        return None
+    models = tuple(
+        _model(float(np.mean(times)), np.stack(p), np.stack(e), common_error)
+        for p, e in zip(points, errors, strict=True)
+    )
+    quality = {
+        "files_used": min(len(p) for p in points),
+        "frames_refused": refused,
+        "scatter_px": [np.std(np.stack(p), axis=0).tolist() for p in points],
+        "common_error_px": common_error,
+    }
+    return models, quality, table
+
+
+def _model(mjd: float, points: Floats, errors: Floats, common: float) -> CentreModel:
+    spread = 1.4826 * np.median(np.abs(points - np.median(points, axis=0)), axis=0)
+    error = np.hypot(spread, errors.mean(axis=0))
+    return CentreModel(
+        np.array([mjd]), np.median(points, axis=0)[np.newaxis], error[np.newaxis], common, 0.0
+    )
+
+
+def _row(archive_id: str, channel: int, mjd: float, xy: Floats, error: Floats) -> dict[str, Any]:
+    return {
+        "archive_id": archive_id,
+        "plane": -1,
+        "channel": channel,
+        "mjd": mjd,
+        "x_px": float(xy[0]),
+        "y_px": float(xy[1]),
+        "x_err_px": float(error[0]),
+        "y_err_px": float(error[1]),
+        "used": True,
+    }

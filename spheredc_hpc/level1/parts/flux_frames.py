@@ -1,0 +1,183 @@
+"""From FLUX exposures to the point-spread function of an observation."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from spheredc_hpc.errors import DataError, KernelInputError
+from spheredc_hpc.instrument.coronagraphs import off_axis_transmission
+from spheredc_hpc.instrument.headers import read_value
+from spheredc_hpc.kernels.parallel import map_ordered
+from spheredc_hpc.level1.io import Flag, Floats, Image
+from spheredc_hpc.level1.parts.centres import CentreSolution
+from spheredc_hpc.level1.parts.cosmetics import FieldCleaner
+from spheredc_hpc.level1.parts.photometry import (
+    PhotometrySettings,
+    StarFrame,
+    accepted_frames,
+    aperture_sum,
+    cut_star,
+    find_star,
+    flux_quality,
+)
+from spheredc_hpc.level1.parts.setup import ARM, Bench, Exposure, Setup
+
+logger = logging.getLogger(__name__)
+
+MARGIN_PX = 12.0
+MOST_NAN = 0.01
+# Below this transmission at the position of the star its flux cannot be corrected.
+LEAST_TRANSMISSION = 0.5
+
+
+@dataclass(frozen=True)
+class FluxSolution:
+    """Point-spread function of an observation.
+
+    Attributes
+    ----------
+    psf : array, shape (2, n, size, size)
+        One per accepted integration [adu/s], at the neutral density of the science; one of
+        NaN where there is no FLUX exposure.
+    mjd : array, shape (n,)
+        Middle of the integrations [d]; empty without a FLUX exposure.
+    flags : tuple of (str, str)
+    quality : dict
+    """
+
+    psf: Image
+    mjd: Floats
+    flags: tuple[Flag, ...] = ()
+    quality: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Channel:
+    """What turns one channel of a FLUX file into a point-spread function."""
+
+    cleaner: FieldCleaner
+    mask_xy: tuple[float, float]
+    scale: float
+    channel: int
+
+
+def reduce_flux(
+    bench: Bench, centres: CentreSolution, settings: PhotometrySettings
+) -> FluxSolution:
+    """Recentre the star of every FLUX integration and bring it to the scale of the science.
+
+    The star is divided by the integration time, the ratio of the neutral densities, and the
+    transmission of the coronagraph at its distance from the mask: a companion of contrast
+    `c` appears in the science as `c` times the result times the transmission where it stands.
+    """
+    flags: list[Flag] = []
+    frames: tuple[list[StarFrame | None], list[StarFrame | None]] = ([], [])
+    times: list[float] = []
+    left_out: list[str] = []
+    for ref in bench.frames("FLUX"):
+        try:
+            exposure = bench.read(ref)
+        except DataError as error:
+            left_out.append(str(error))
+            continue
+        channels, notes = _channels(bench, exposure, centres, settings)
+        flags += notes
+        first = 1 if settings.drop_first and len(exposure.planes) > 1 else 0
+        for item in channels:
+            measure = partial(
+                _measure, item=item, exposure=exposure, setup=bench.setup, settings=settings
+            )
+            frames[item.channel].extend(map_ordered(measure, exposure.field(item.channel)[first:]))
+        times += exposure.times.mid_mjd[first:].tolist()
+    return _combine(bench, frames, np.array(times), (flags, left_out), settings)
+
+
+def _channels(
+    bench: Bench, exposure: Exposure, centres: CentreSolution, settings: PhotometrySettings
+) -> tuple[list[_Channel], tuple[Flag, ...]]:
+    setup = bench.setup
+    half = settings.search_px + settings.size_px / 2 + MARGIN_PX
+    cleaners = bench.cleaners("FLUX", exposure.times.dit_s, half)
+    here, notes = setup.nd_of(read_value(exposure.header, "nd", "OPEN"))
+    science, more = setup.nd_of(setup.nd)
+    channels = []
+    for channel, cleaner in enumerate(cleaners):
+        mask, _ = centres.models[channel].at(exposure.times.mid_mjd[:1], exposure.dither)
+        local = cleaner.region.local((float(mask[0, 0]), float(mask[0, 1])))
+        scale = science[channel] / here[channel] / exposure.times.dit_s
+        channels.append(_Channel(cleaner, local, scale, channel))
+    return channels, (*notes, *more)
+
+
+def _measure(
+    raw: Image, item: _Channel, exposure: Exposure, setup: Setup, settings: PhotometrySettings
+) -> StarFrame | None:
+    cleaner, fwhm = item.cleaner, setup.fwhm_px[item.channel]
+    clean = cleaner.clean(raw)
+    if clean.nan_fraction > MOST_NAN:
+        return None
+    counts = raw[cleaner.region.rows, cleaner.region.columns]
+    usable = (clean.good > 0) & (counts < (setup.device.linear_limit_adu or np.inf))
+    try:
+        fit = find_star(clean.image, item.mask_xy, settings.search_px, fwhm, usable)
+        cut = cut_star(clean.image, clean.good, (fit.x, fit.y), setup.anamorphism, settings.size_px)
+    except KernelInputError as error:
+        logger.warning("FLUX frame of %s left out: %s", exposure.ref.archive_id, error)
+        return None
+    passed = _transmission(setup, item, (fit.x, fit.y))
+    psf = cut * np.float32(item.scale / passed)
+    y, x = np.indices(counts.shape)
+    core = (np.hypot(x - fit.x, y - fit.y) <= fwhm) & (clean.good > 0)
+    return StarFrame(
+        psf=psf,
+        xy=np.array([fit.x + cleaner.region.columns.start, fit.y + cleaner.region.rows.start]),
+        flux=aperture_sum(psf, settings.aperture_fwhm * fwhm),
+        fwhm_px=fit.fwhm,
+        peak_adu=float(np.max(counts[core], initial=0.0)),
+    )
+
+
+def _transmission(setup: Setup, item: _Channel, xy: tuple[float, float]) -> float:
+    """Transmission of the coronagraph at the star; 1 where it is not known or absurdly low."""
+    step = (np.array(xy) - np.array(item.mask_xy)) * np.array(setup.anamorphism)
+    distance = float(np.hypot(*step)) * setup.scale_mas[item.channel]
+    found = off_axis_transmission(setup.coronagraph, ARM, [distance], setup.constants)
+    if found is None or found[0] < LEAST_TRANSMISSION:
+        return 1.0
+    return float(found[0])
+
+
+def _combine(
+    bench: Bench,
+    frames: tuple[list[StarFrame | None], list[StarFrame | None]],
+    times: Floats,
+    notes: tuple[list[Flag], list[str]],
+    settings: PhotometrySettings,
+) -> FluxSolution:
+    flags, left_out = notes
+    flux = np.array([[np.nan if f is None else f.flux for f in row] for row in frames])
+    accepted = accepted_frames(flux, settings) if flux.size else np.zeros(0, dtype=bool)
+    quality: dict[str, Any] = {"first_dropped": settings.drop_first, "left_out": left_out}
+    if not accepted.any():
+        count = len(bench.frames("FLUX"))
+        reason = "no FLUX exposure" if not count else f"no usable star in {count} FLUX files"
+        empty = np.full((2, 1, settings.size_px, settings.size_px), np.nan, dtype=np.float32)
+        flags = [*flags, ("FLUX_MISSING", f"{reason}: contrast is not calibrated")]
+        return FluxSolution(empty, np.empty(0), tuple(flags), {**quality, "frames": 0})
+    kept = [
+        [frame for frame, good in zip(row, accepted, strict=True) if good and frame is not None]
+        for row in frames
+    ]
+    limit = bench.setup.device.linear_limit_adu or np.inf
+    peak = max(frame.peak_adu for row in kept for frame in row)
+    if peak > limit:
+        reason = f"FLUX peaks at {peak:.0f} adu, above the linear limit of {limit:.0f} adu"
+        flags = [*flags, ("FLUX_SAT", reason)]
+    psf = np.stack([np.stack([frame.psf for frame in row]) for row in kept])
+    figures = flux_quality(kept, accepted)
+    return FluxSolution(psf, times[accepted], tuple(flags), {**quality, **figures})

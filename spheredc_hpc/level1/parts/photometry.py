@@ -1,0 +1,168 @@
+"""Off-axis star of the FLUX exposures: point-spread function on the scale of the science."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from spheredc_hpc.config import Section
+from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels.badpixels import fill_from_neighbours, find_neighbours
+from spheredc_hpc.kernels.banded import apply_columns, apply_rows, box_matrix
+from spheredc_hpc.kernels.gaussian import SIGMA_TO_FWHM, GaussianFit, Shape, fit_gaussian
+from spheredc_hpc.kernels.resample import recentring_grid, resample
+from spheredc_hpc.level1.io import Floats, Image, Mask
+
+
+class PhotometrySettings(Section):
+    """Reduction of FLUX exposures."""
+
+    size_px: int = Field(64, ge=16, le=512, description="Side of the point-spread function [px].")
+    search_px: float = Field(
+        150.0, gt=10, description="How far the star may lie from the coronagraph mask [px]."
+    )
+    drop_first: bool = Field(
+        False, description="Leave out the first integration of each file, often unstable."
+    )
+    clip_sigma: float = Field(
+        3.0, gt=1, description="Flux distance from the median beyond which a frame is left out."
+    )
+    clip_floor: float = Field(
+        0.02, ge=0, lt=1, description="Relative flux distance that is always accepted."
+    )
+    aperture_fwhm: float = Field(
+        3.0, gt=0.5, description="Radius of the aperture for the flux [FWHM]."
+    )
+
+
+@dataclass(frozen=True)
+class StarFrame:
+    """One channel of one integration of a FLUX exposure.
+
+    Attributes
+    ----------
+    psf : array, shape (size, size)
+        Star on ``(size // 2, size // 2)``, at the neutral density of the science [adu/s].
+    xy : array, shape (2,)
+        Star on the field [px].
+    flux : float
+        Sum in the aperture [adu/s].
+    fwhm_px : float
+        Of the fitted Gaussian.
+    peak_adu : float
+        Highest raw count within one FWHM.
+    """
+
+    psf: Image
+    xy: Floats
+    flux: float
+    fwhm_px: float
+    peak_adu: float
+
+
+def find_star(
+    image: Image, guess_xy: tuple[float, float], reach_px: float, fwhm_px: float, usable: Mask
+) -> GaussianFit:
+    """Find and fit the brightest star within `reach_px` of a position.
+
+    Parameters
+    ----------
+    image : array
+        Clean counts [adu], finite.
+    guess_xy : (float, float)
+        Middle of the search (x, y) [px].
+    reach_px, fwhm_px : float
+        Radius of the search; expected width [px].
+    usable : array of bool
+        Pixels for the fit: good and below the limit of linearity.
+
+    Raises
+    ------
+    KernelInputError
+        If the fit does not converge.
+    """
+    width = max(round(fwhm_px) | 1, 3)
+    rows, columns = (box_matrix(n, width) for n in image.shape)
+    smooth = apply_columns(apply_rows(rows, image), columns)
+    y, x = np.indices(image.shape)
+    near = np.hypot(x - guess_xy[0], y - guess_xy[1]) <= reach_px
+    if not near.any():
+        raise KernelInputError(f"no pixel within {reach_px:g} px of {guess_xy}")
+    row, column = np.unravel_index(int(np.argmax(np.where(near, smooth, -np.inf))), image.shape)
+    half = int(np.ceil(1.5 * fwhm_px)) + 1
+    x0, y0 = max(int(column) - half, 0), max(int(row) - half, 0)
+    box = np.s_[y0 : y0 + 2 * half + 1, x0 : x0 + 2 * half + 1]
+    shape = Shape(sigma_px=(0.3 * fwhm_px, 2 * fwhm_px), reach_px=fwhm_px)
+    start = float(column - x0), float(row - y0)
+    fit = fit_gaussian(image[box], start, fwhm_px / SIGMA_TO_FWHM, shape, usable[box])
+    if not fit.converged:
+        raise KernelInputError(f"the star at {int(column)}, {int(row)} could not be fitted")
+    return GaussianFit(**{**fit.__dict__, "x": fit.x + x0, "y": fit.y + y0})
+
+
+def cut_star(
+    image: Image, good: Image, xy: tuple[float, float], scale_xy: tuple[float, float], size: int
+) -> Image:
+    """Recentre a star by the interpolation of the science, shape (size, size) [adu].
+
+    Raises
+    ------
+    KernelInputError
+        If the star is so near to the edge that part of the result has no data.
+    """
+    filled = image
+    if not good.all():
+        filled = image.copy()
+        fill_from_neighbours(filled, find_neighbours(good == 0))
+    grid = recentring_grid(xy, scale_xy, size, image.shape)
+    if not grid.inside.all():
+        raise KernelInputError(f"the star at {xy[0]:.0f}, {xy[1]:.0f} is too near to the edge")
+    return resample(filled, grid)
+
+
+def aperture_sum(image: Image, radius_px: float) -> float:
+    """Sum within a radius of pixel ``(n // 2, n // 2)``."""
+    n = image.shape[0]
+    y, x = np.indices(image.shape) - n // 2
+    return float(image[np.hypot(x, y) <= radius_px].sum(dtype=np.float64))
+
+
+def accepted_frames(flux: Floats, settings: PhotometrySettings) -> Mask:
+    """Tell which integrations have the flux of the others in all channels.
+
+    Parameters
+    ----------
+    flux : array, shape (channel, n)
+        Aperture sums [adu/s]; NaN where the star was not measured.
+
+    Returns
+    -------
+    array of bool, shape (n,)
+    """
+    kept: Mask = np.asarray(np.isfinite(flux).all(axis=0))
+    if not kept.any():
+        return kept
+    for row in flux:
+        middle = np.median(row[kept])
+        spread = 1.4826 * np.median(np.abs(row[kept] - middle))
+        limit = max(settings.clip_sigma * spread, settings.clip_floor * abs(middle))
+        with np.errstate(invalid="ignore"):
+            kept = kept & np.asarray(np.abs(row - middle) <= limit)
+    return kept
+
+
+def flux_quality(frames: list[list[StarFrame]], accepted: Mask) -> dict[str, Any]:
+    """Figures of the accepted FLUX frames for the receipt; `frames` by channel."""
+    quality: dict[str, Any] = {
+        "frames": int(accepted.sum()),
+        "frames_left_out": int((~accepted).sum()),
+    }
+    for name in ("flux", "fwhm_px", "peak_adu"):
+        values = [[getattr(frame, name) for frame in row] for row in frames]
+        quality[name] = [float(np.mean(row)) for row in values]
+    flux = np.array([[frame.flux for frame in row] for row in frames])
+    quality["flux_rms"] = (flux.std(axis=1) / flux.mean(axis=1)).tolist()
+    return quality

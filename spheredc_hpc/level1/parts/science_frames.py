@@ -1,0 +1,294 @@
+"""From OBJECT exposures to the stack of recentred frames with weights and figures."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from spheredc_hpc.errors import DataError
+from spheredc_hpc.kernels.badpixels import HitFilter
+from spheredc_hpc.kernels.parallel import map_ordered
+from spheredc_hpc.kernels.resample import recentring_grid, resample, resample_weight
+from spheredc_hpc.level1.io import Flag, Floats, Header, Image
+from spheredc_hpc.level1.parts.centres import CentreSolution
+from spheredc_hpc.level1.parts.cosmetics import FieldCleaner, NoiseBoxes, hit_filter
+from spheredc_hpc.level1.parts.selection import (
+    METRICS,
+    Annuli,
+    FrameFigures,
+    SelectionSettings,
+    correlations,
+    frame_figures,
+    loop_closed,
+    select,
+)
+from spheredc_hpc.level1.parts.setup import Bench, Exposure
+from spheredc_hpc.level1.parts.timing import FrameTimes
+
+logger = logging.getLogger(__name__)
+
+# Room around the crop for dither, drift and the reach of the interpolation [px].
+MARGIN_PX = 16.0
+# Block of the small picture of raw data [px].
+PICTURE_BLOCK_PX = 4
+
+
+@dataclass
+class Stack:
+    """Frames as they are made; row `i` of everything belongs to plane `i` of the sequence.
+
+    Attributes
+    ----------
+    science, weight : array, shape (2, n, size, size)
+        Recentred frames [adu/s] and their inverse variance.
+    centre, centre_error : array, shape (2, n, 2)
+        Star on the field [px].
+    quality : array, shape (n, len(METRICS))
+    kept : array of bool, shape (n,)
+    dither : array, shape (n, 2)
+    names : list of str
+    files : list of (header, FrameTimes)
+    reasons : list of str
+        Why planes and files were left out.
+    """
+
+    science: Image
+    weight: Image
+    centre: Floats
+    centre_error: Floats
+    quality: Floats
+    kept: np.ndarray[Any, np.dtype[np.bool_]]
+    dither: Floats
+    names: list[str] = field(default_factory=list)
+    files: list[tuple[Header, FrameTimes]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
+    halos: list[list[Image]] = field(default_factory=list)
+    picture: Image | None = None
+
+    @classmethod
+    def empty(cls, n: int, size: int) -> Stack:
+        """Reserve room for `n` planes of two channels."""
+        return cls(
+            science=np.empty((2, n, size, size), dtype=np.float32),
+            weight=np.empty((2, n, size, size), dtype=np.float32),
+            centre=np.full((2, n, 2), np.nan),
+            centre_error=np.full((2, n, 2), np.nan),
+            quality=np.full((n, len(METRICS)), np.nan),
+            kept=np.zeros(n, dtype=bool),
+            dither=np.zeros((n, 2)),
+        )
+
+
+@dataclass(frozen=True)
+class _Channel:
+    """What serves all planes of one channel of one file."""
+
+    cleaner: FieldCleaner
+    boxes: NoiseBoxes
+    hits: HitFilter | None
+    annuli: Annuli
+    raw: Image
+    centre: Floats
+
+
+@dataclass(frozen=True)
+class _PlaneResult:
+    figures: FrameFigures
+    nan_fraction: float
+    hits: int
+
+
+def reduce_science(
+    bench: Bench, centres: CentreSolution, size: int, selection: SelectionSettings
+) -> Stack:
+    """Clean, recentre and judge every plane of the science files.
+
+    Parameters
+    ----------
+    bench : Bench
+    centres : CentreSolution
+    size : int
+        Side of the frames [px].
+    selection : SelectionSettings
+
+    Returns
+    -------
+    Stack
+        Frames that were left out have ``kept`` False; their pixels are undefined.
+    """
+    refs = bench.frames("OBJECT")
+    exposures_planes = sum(max(ref.n_planes, 1) for ref in refs)
+    stack = Stack.empty(exposures_planes, size)
+    for ref in refs:
+        try:
+            exposure = bench.read(ref)
+        except DataError as error:
+            stack.reasons.append(f"{ref.archive_id}: {error}")
+            logger.warning("science file left out: %s", error)
+            continue
+        _grow(stack, len(stack.names) + len(exposure.planes))
+        _add_file(bench, stack, exposure, centres, selection)
+    _judge(stack, selection)
+    return stack
+
+
+def _grow(stack: Stack, needed: int) -> None:
+    """Make room where a file holds more planes than the plan said."""
+    missing = needed - len(stack.kept)
+    if missing <= 0:
+        return
+    for name in ("science", "weight", "centre", "centre_error"):
+        old = getattr(stack, name)
+        extra = np.full((old.shape[0], missing, *old.shape[2:]), np.nan, dtype=old.dtype)
+        setattr(stack, name, np.concatenate([old, extra], axis=1))
+    for name in ("quality", "kept", "dither"):
+        old = getattr(stack, name)
+        extra = np.zeros((missing, *old.shape[1:]), dtype=old.dtype)
+        setattr(stack, name, np.concatenate([old, extra]))
+
+
+def _add_file(
+    bench: Bench,
+    stack: Stack,
+    exposure: Exposure,
+    centres: CentreSolution,
+    selection: SelectionSettings,
+) -> None:
+    first, n = len(stack.names), len(exposure.planes)
+    rows = slice(first, first + n)
+    stack.names += [exposure.name(plane) for plane in range(n)]
+    stack.files.append((exposure.header, exposure.times))
+    stack.flags += exposure.times.flags
+    stack.dither[rows] = exposure.dither
+    for channel, model in enumerate(centres.models):
+        position = model.at(exposure.times.mid_mjd, exposure.dither)
+        stack.centre[channel, rows], stack.centre_error[channel, rows] = position
+    if stack.picture is None:
+        stack.picture = small_picture(exposure.planes[0])
+    closed = loop_closed(exposure.header)
+    if not closed and selection.reject_open_loop:
+        stack.reasons += [f"{name}: adaptive optics not closed" for name in stack.names[rows]]
+        stack.halos += [[] for _ in range(n)]
+        return
+    channels = _channels(bench, exposure, stack, rows, selection)
+    tasks = [(plane, channel) for plane in range(n) for channel in (0, 1)]
+    limit = bench.settings.largest_nan_fraction
+
+    def process(task: tuple[int, int]) -> _PlaneResult | float:
+        plane, channel = task
+        place = stack.science[channel, first + plane], stack.weight[channel, first + plane]
+        return _process(channels[channel], plane, exposure.times.dit_s, place, bench, limit)
+
+    results = map_ordered(process, tasks)
+    for plane in range(n):
+        pair = results[2 * plane : 2 * plane + 2]
+        _record(stack, first + plane, pair, closed)
+
+
+def _channels(
+    bench: Bench, exposure: Exposure, stack: Stack, rows: slice, selection: SelectionSettings
+) -> list[_Channel]:
+    setup, size = bench.setup, stack.science.shape[-1]
+    cleaners = bench.cleaners("OBJECT", exposure.times.dit_s, size / 2 + MARGIN_PX)
+    return [
+        _Channel(
+            cleaner=cleaner,
+            boxes=NoiseBoxes.of(cleaner.region, bench.settings.noise_box_px),
+            hits=hit_filter(cleaner.region, setup.fwhm_px[channel], bench.settings),
+            annuli=Annuli.of(size, setup.scale_mas[channel], selection),
+            raw=exposure.field(channel),
+            centre=stack.centre[channel, rows],
+        )
+        for channel, cleaner in enumerate(cleaners)
+    ]
+
+
+def _process(
+    channel: _Channel,
+    plane: int,
+    dit_s: float,
+    place: tuple[Image, Image],
+    bench: Bench,
+    largest_nan_fraction: float,
+) -> _PlaneResult | float:
+    """Clean and recentre one plane into its place; the share of NaN if that is too large."""
+    cleaner, raw = channel.cleaner, channel.raw[plane]
+    star = (float(channel.centre[plane, 0]), float(channel.centre[plane, 1]))
+    scaling = (1.0, 0.0)
+    if bench.settings.scale_background:
+        scaling = cleaner.background_scaling(raw, star, bench.settings.scale_outside_px)
+    clean = cleaner.clean(raw, channel.hits, scaling)
+    if clean.nan_fraction > largest_nan_fraction:
+        return clean.nan_fraction
+    variance = cleaner.variance(clean.image, channel.boxes)
+    science, weight = place
+    size = science.shape[0]
+    grid = recentring_grid(
+        cleaner.region.local(star), bench.setup.anamorphism, size, cleaner.region.shape
+    )
+    np.multiply(resample(clean.image, grid), np.float32(1 / dit_s), out=science)
+    np.multiply(resample_weight(variance, clean.good, grid), np.float32(dit_s**2), out=weight)
+    return _PlaneResult(frame_figures(science, channel.annuli), clean.nan_fraction, clean.hits)
+
+
+def _record(stack: Stack, row: int, pair: list[_PlaneResult | float], closed: bool) -> None:
+    results = [item for item in pair if isinstance(item, _PlaneResult)]
+    if len(results) < len(pair):
+        worst = max(item for item in pair if isinstance(item, float))
+        stack.reasons.append(f"{stack.names[row]}: {100 * worst:.1f} % of its pixels have no value")
+        stack.halos.append([])
+        return
+    stack.kept[row] = True
+    stack.halos.append([result.figures.halo for result in results])
+    figures = [result.figures for result in results]
+    stack.quality[row] = [
+        sum(figure.flux for figure in figures),
+        sum(figure.flux_ring for figure in figures),
+        float(np.mean([figure.asymmetry for figure in figures])),
+        np.nan,
+        float(np.mean([figure.background for figure in figures])),
+        max(result.nan_fraction for result in results),
+        sum(result.hits for result in results),
+        float(closed),
+    ]
+
+
+def _judge(stack: Stack, selection: SelectionSettings) -> None:
+    """Correlate the halos of the frames kept so far and leave out odd ones."""
+    n = len(stack.names)
+    stack.kept[n:] = False
+    rows = np.nonzero(stack.kept)[0]
+    if len(rows) == 0:
+        return
+    halos = [np.stack([stack.halos[row][channel] for row in rows]) for channel in (0, 1)]
+    column = METRICS.index("correlation")
+    stack.quality[rows, column] = np.mean([correlations(halo) for halo in halos], axis=0)
+    names = [stack.names[row] for row in rows]
+    kept, reasons, flags = select(stack.quality[rows], names, selection)
+    stack.kept[rows[~kept]] = False
+    stack.reasons += reasons
+    stack.flags += flags
+
+
+def compact(images: Image, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> Image:
+    """Move the frames that are kept to the front, in place, and give a view of them."""
+    for channel in images:
+        for target, source in enumerate(np.nonzero(kept)[0]):
+            if target != source:
+                channel[target] = channel[source]
+    return images[:, : int(kept.sum())]
+
+
+def small_picture(plane: Image) -> Image:
+    """Average a raw plane over blocks, for a look at it; NaN is left out."""
+    ny, nx = (n // PICTURE_BLOCK_PX for n in plane.shape)
+    blocks = plane[: ny * PICTURE_BLOCK_PX, : nx * PICTURE_BLOCK_PX]
+    blocks = blocks.reshape(ny, PICTURE_BLOCK_PX, nx, PICTURE_BLOCK_PX)
+    held = np.isfinite(blocks)
+    count = held.sum(axis=(1, 3))
+    total = np.where(held, blocks, 0).sum(axis=(1, 3), dtype=np.float64)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)

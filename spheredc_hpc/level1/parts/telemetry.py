@@ -1,0 +1,142 @@
+"""Adaptive-optics telemetry of every integration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from spheredc_hpc.errors import DataError
+from spheredc_hpc.instrument.headers import read_value
+from spheredc_hpc.level1.io import Flag, Floats, Header, ReadTable
+from spheredc_hpc.level1.parts.timing import DAY_S, FrameTimes
+from spheredc_hpc.model.frame import FrameRef
+from spheredc_hpc.store.cube import AO_QUANTITIES
+
+TABLE = "AtmPerfParams"
+UNIX_EPOCH_MJD = 40587.0
+RAD_TO_ARCSEC = 206265.0
+SEEING_WAVELENGTH_M = 500e-9
+# Longest gap between records that is bridged [s].
+LONGEST_GAP_S = 180.0
+
+
+def records(tables: Iterable[Mapping[str, Floats]]) -> Floats:
+    """Join telemetry tables to rows of MJD, R0 [m], wind speed [m/s] and Strehl ratio.
+
+    Rows out of the credible range are left out: 0.05 < Strehl <= 0.98, 0 < R0 <= 0.9 m,
+    0 < wind <= 50 m/s.
+
+    Returns
+    -------
+    array, shape (n, 4)
+        In time order.
+    """
+    rows = []
+    for table in tables:
+        if not {"Sec", "USec", "R0", "WindSpeed", "StrehlRatio"} <= set(table):
+            continue
+        seconds = table["Sec"] + table["USec"] / 1e6
+        mjd = seconds / DAY_S + UNIX_EPOCH_MJD
+        rows.append(np.stack([mjd, table["R0"], table["WindSpeed"], table["StrehlRatio"]], axis=1))
+    if not rows:
+        return np.empty((0, 4))
+    joined = np.concatenate(rows)
+    _, r0, wind, strehl = joined.T
+    with np.errstate(invalid="ignore"):
+        good = (strehl > 0.05) & (strehl <= 0.98) & (r0 > 0) & (r0 <= 0.9)
+        good &= (wind > 0) & (wind <= 50)
+    kept = joined[good & np.isfinite(joined).all(axis=1)]
+    return np.asarray(kept[np.argsort(kept[:, 0], kind="stable")])
+
+
+def per_frame(rows: Floats, times: FrameTimes) -> Floats:
+    """Average the records within each integration; between records, interpolate.
+
+    Returns
+    -------
+    array, shape (n, len(AO_QUANTITIES))
+        NaN where no record lies within three minutes.
+
+    Notes
+    -----
+    Seeing = 206265 x 500 nm / R0, tau0 = 0.314 R0 / wind.
+    """
+    values = np.full((len(times.mid_mjd), 3), np.nan)
+    if len(rows):
+        for i, (start, middle, end) in enumerate(
+            zip(times.start_mjd, times.mid_mjd, times.end_mjd, strict=True)
+        ):
+            inside = (rows[:, 0] >= start) & (rows[:, 0] <= end)
+            if inside.any():
+                values[i] = rows[inside, 1:].mean(axis=0)
+            elif np.abs(rows[:, 0] - middle).min() * DAY_S <= LONGEST_GAP_S:
+                values[i] = [np.interp(middle, rows[:, 0], column) for column in rows[:, 1:].T]
+    r0, wind, strehl = values.T
+    seeing = RAD_TO_ARCSEC * SEEING_WAVELENGTH_M / r0
+    tau0_ms = 1000 * 0.314 * r0 / wind
+    named = {
+        "seeing_arcsec": seeing,
+        "tau0_ms": tau0_ms,
+        "wind_speed_mps": wind,
+        "strehl": strehl,
+        "r0_m": r0,
+    }
+    return np.stack([named[name] for name in AO_QUANTITIES], axis=1)
+
+
+def from_header(header: Header, times: FrameTimes) -> Floats:
+    """Take seeing and coherence time from the seeing monitor in the header; the rest is NaN."""
+    values = np.full((len(times.mid_mjd), len(AO_QUANTITIES)), np.nan)
+    first = float(read_value(header, "seeing_start_arcsec", np.nan))
+    last = float(read_value(header, "seeing_end_arcsec", first))
+    if first > 0 and last > 0:
+        ends = [times.start_mjd[0], times.end_mjd[-1]]
+        seeing = np.interp(times.mid_mjd, ends, [first, last])
+        values[:, AO_QUANTITIES.index("seeing_arcsec")] = seeing
+    tau0_s = float(read_value(header, "tau0_s", np.nan))
+    if tau0_s > 0:
+        values[:, AO_QUANTITIES.index("tau0_ms")] = 1000 * tau0_s
+    return values
+
+
+def telemetry(
+    frames: Sequence[FrameRef],
+    read_table: ReadTable,
+    files: Sequence[tuple[Header, FrameTimes]],
+) -> tuple[Floats, tuple[Flag, ...]]:
+    """Give the telemetry of a sequence.
+
+    Parameters
+    ----------
+    frames : sequence of FrameRef
+        Telemetry files; those that cannot be read are flagged.
+    read_table : callable
+        Reads one table of a file.
+    files : sequence of (header, FrameTimes)
+        Science files in time order.
+
+    Returns
+    -------
+    values : array, shape (n, len(AO_QUANTITIES))
+    flags : tuple of (str, str)
+        ``NO_SPARTA`` if the header had to serve.
+    """
+    tables, problems = [], []
+    for ref in frames:
+        try:
+            table = read_table(ref, TABLE)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        if table is not None:
+            tables.append(table)
+    rows = records(tables)
+    values = np.concatenate([per_frame(rows, times) for _, times in files])
+    if np.isfinite(values[:, 0]).any():
+        return values, ()
+    values = np.concatenate([from_header(header, times) for header, times in files])
+    reason = f"no usable telemetry in {len(frames)} files; seeing and tau0 from the headers"
+    if problems:
+        reason += f" ({problems[0]})"
+    return values, (("NO_SPARTA", reason),)
