@@ -34,7 +34,7 @@ def level1_cube(n: int = 96, n_time: int = 34, seed: int = 5, **attrs: Any) -> L
     dither = np.array([(phase // 2) % 2, (phase // 4) % 2], dtype=float).T
     drift = np.stack([0.4 * phase / n_time, -0.25 * phase / n_time], axis=-1)
     centre = np.array([[478.2, 523.9], [485.1, 511.4]])[:, None] + drift + dither
-    parang = -31.0 + 64.0 * phase / (n_time - 1)
+    parang = -31.0 + 64.0 * phase / max(n_time - 1, 1)
     ao = np.full((n_time, len(AO_QUANTITIES)), np.nan)
     for name, value in (("seeing_arcsec", 0.72), ("tau0_ms", 4.1), ("strehl", 0.84)):
         ao[:, AO_QUANTITIES.index(name)] = value * (1 + 0.06 * rng.normal(size=n_time))
@@ -66,6 +66,20 @@ def level1_cube(n: int = 96, n_time: int = 34, seed: int = 5, **attrs: Any) -> L
             "bands": BANDS,
             "coronagraph": "N_ALC_YJH_S",
             "dither_px": dither.tolist(),
+            "centres": [
+                {
+                    "channel": channel,
+                    "mjd": mjd[0] - 0.004,
+                    "x_px": x,
+                    "y_px": y,
+                    "x_err_px": 0.05,
+                    "y_err_px": 0.05,
+                    "dither_x_px": 0.0,
+                    "dither_y_px": 0.0,
+                    "used": True,
+                }
+                for channel, (x, y) in enumerate([(478.2, 523.9), (485.1, 511.4)])
+            ],
             **attrs,
         },
     )

@@ -130,6 +130,9 @@ def _plan(root: Path, associations: list[Association]) -> None:
             "errors": [
                 {"path": "/raw/cut.fits", "problem": "truncated", "reason": "100 of 8388 blocks"}
             ],
+            "left_out": [
+                {"path": "/raw/lone.fits", "frame_class": "CENTER", "reason": "no science with it"}
+            ],
             "notes": ["2 files are copies of others"],
         },
     }
@@ -164,7 +167,7 @@ def make_root(root: Path, n: int = 96, raw_shape: tuple[int, int] = (128, 256)) 
                 Missing(
                     "background:FLUX",
                     "background",
-                    {"dit_s": "4.00", "filter": "DB_H23"},
+                    {"dit": "4.00", "filter": "DB_H23"},
                     "zero is subtracted from FLUX frames",
                     "BG_MISSING",
                 ),

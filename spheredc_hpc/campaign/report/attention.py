@@ -39,8 +39,7 @@ def attention(report: ReportFacts) -> list[Item]:
         items += [Item("absent", p, "was not made in this run", observation.id) for p in absent]
     for observation in report.observations:
         for lack in observation.missing:
-            keys = ", ".join(f"{name} {value}" for name, value in lack.keys.items())
-            reason = f"no {lack.role} for {keys}: {lack.consequence}"
+            reason = f"{lack.text}; {lack.consequence}"
             items.append(Item("missing", observation.id, reason, observation.id))
     items += [Item("unreadable", n.path, n.reason, "files") for n in report.files.unreadable]
     items += [Item("unknown", n.path, n.reason, "files") for n in report.files.unknown]

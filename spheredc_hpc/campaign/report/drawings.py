@@ -157,15 +157,26 @@ def _sequence(views: Views, name: str) -> list[Drawing]:
         return []
     groups: list[tuple[str, str, list[Panel]]] = [
         ("centre", "Star centre, dither removed; band: stated error", centring_panels(view)),
+        ("quality", _quality_caption(view), level1.quality_panels(view)),
         ("angles", "Parallactic and derotation angles", level1.angle_panels(view)),
         ("ao", "Seeing, coherence time, Strehl ratio and wind", level1.ao_panels(view)),
-        ("quality", "Frame quality", level1.quality_panels(view)),
     ]
     return [
         _curve(caption, sequence_figure(panels), f"{name}-{key}")
+        if _has_data(panels)
+        else Drawing(caption, note="The cube holds no values.")
         for key, caption, panels in groups
-        if panels
     ]
+
+
+def _quality_caption(view: level1.Level1View) -> str:
+    constant = level1.constant_metrics(view)
+    words = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in constant.items())
+    return f"Frame quality; the same in all frames: {words}" if words else "Frame quality"
+
+
+def _has_data(panels: list[Panel]) -> bool:
+    return any(np.isfinite(s.values).any() for panel in panels for s in panel.series)
 
 
 def _maps(images: Level2Images, name: str) -> list[Drawing]:

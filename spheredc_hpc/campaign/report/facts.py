@@ -157,6 +157,7 @@ class Lack:
     keys: dict[str, str]
     consequence: str
     flag: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,7 @@ class Files:
     unknown: tuple[FileNote, ...]
     ignored: tuple[FileNote, ...]
     unreadable: tuple[FileNote, ...]
+    left_out: tuple[FileNote, ...]
     notes: tuple[str, ...]
 
 

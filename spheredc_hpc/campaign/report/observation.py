@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spheredc_hpc.association.explain import describe_missing
 from spheredc_hpc.campaign.report.facts import (
     ContrastCurve,
     Lack,
@@ -97,7 +98,7 @@ def read_observation(
         level2=tuple(level2 for level2, _ in reduced),
         calibrations=_uses(root, association),
         missing=tuple(
-            Lack(m.role, m.kind, dict(sorted(m.keys.items())), m.consequence, m.flag)
+            Lack(m.role, m.kind, m.keys, m.consequence, m.flag, describe_missing(m))
             for m in association.missing
         ),
     )

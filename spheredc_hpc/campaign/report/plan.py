@@ -127,26 +127,19 @@ def _files(folder: Path) -> Files:
     try:
         scan = read_json(folder / "scan.json")
     except DataError as error:
-        return Files(0, {}, (), (), (), (str(error).replace(f"{folder}/", ""),))
+        return Files(0, {}, (), (), (), (), (str(error).replace(f"{folder}/", ""),))
     if not isinstance(scan, dict):
-        return Files(0, {}, (), (), (), ("scan.json is no mapping",))
-    frames = [frame for frame in scan.get("frames", []) if isinstance(frame, dict)]
-    classes = scan.get("classes") or _count(frames)
-    unknown = scan.get("unknown") or [f for f in frames if f.get("frame_class") == "UNKNOWN"]
-    ignored = scan.get("ignored") or [f for f in frames if f.get("frame_class") == "IGNORED"]
+        return Files(0, {}, (), (), (), (), ("scan.json is no mapping",))
+    classes = dict(scan.get("classes", {}))
     return Files(
         n_frames=int(scan.get("n_frames", sum(classes.values()))),
         classes={str(name): int(classes[name]) for name in sorted(classes)},
-        unknown=_notes(unknown),
-        ignored=_notes(ignored),
+        unknown=_notes(scan.get("unknown", [])),
+        ignored=_notes(scan.get("ignored", [])),
         unreadable=_notes(scan.get("errors", [])),
+        left_out=_notes(scan.get("left_out", [])),
         notes=tuple(str(note) for note in scan.get("notes", [])),
     )
-
-
-def _count(frames: list[dict[str, Any]]) -> dict[str, int]:
-    names = [" ".join(filter(None, (f.get("arm"), f.get("frame_class")))) for f in frames]
-    return {name: names.count(name) for name in set(names)}
 
 
 def _notes(entries: Any) -> tuple[FileNote, ...]:

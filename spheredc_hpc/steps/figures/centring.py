@@ -68,12 +68,24 @@ def _dither(view: Level1View) -> Floats:
 
 
 def _measured(attrs: dict[str, Any]) -> dict[int, Floats]:
-    """Centres measured in CENTER frames, per channel: rows of mjd, x, y, x error, y error."""
-    found: dict[int, Floats] = {}
-    for row in attrs.get("centres_measured", ()):
-        values = [row.get(name) for name in ("mjd", "x_px", "y_px", "x_err_px", "y_err_px")]
-        numbers = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
-        channel = int(row.get("channel", 0))
-        known = found.get(channel, np.empty((0, 5)))
-        found[channel] = np.vstack([known, numbers])
-    return found
+    """Centres measured in CENTER frames without their dither, per channel.
+
+    Rows of mjd, x, y, x error, y error; measurements that were refused are left out.
+    """
+    found: dict[int, list[list[float]]] = {}
+    for row in attrs.get("centres", ()):
+        if not row.get("used", True):
+            continue
+        values = {name: float(value) for name, value in row.items() if _is_number(value)}
+        place = [
+            values.get(f"{axis}_px", np.nan) - values.get(f"dither_{axis}_px", 0.0)
+            for axis in _AXES
+        ]
+        errors = [values.get(f"{axis}_err_px", np.nan) for axis in _AXES]
+        channel = int(values.get("channel", 0))
+        found.setdefault(channel, []).append([values.get("mjd", np.nan), *place, *errors])
+    return {channel: np.array(rows) for channel, rows in found.items()}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)

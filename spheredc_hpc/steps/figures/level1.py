@@ -163,13 +163,29 @@ def angle_panels(view: Level1View) -> list[Panel]:
 
 
 def quality_panels(view: Level1View) -> list[Panel]:
-    """Show every frame metric that the cube carries."""
+    """Show every frame metric that varies along the sequence."""
     mjd, values = view.values["mjd"], view.values["quality"]
+    varying = [i for i in range(len(view.metrics)) if _varies(values[:, i])]
     return [
-        Panel(name.replace("_", " "), (Series("", mjd, values[:, i], series=i),))
-        for i, name in enumerate(view.metrics)
-        if np.isfinite(values[:, i]).any()
+        Panel(view.metrics[i].replace("_", " "), (Series("", mjd, values[:, i], series=place),))
+        for place, i in enumerate(varying)
     ]
+
+
+def constant_metrics(view: Level1View) -> dict[str, float]:
+    """Frame metrics that are the same, or known once only, along the sequence."""
+    values = view.values["quality"]
+    found = {}
+    for i, name in enumerate(view.metrics):
+        known = values[np.isfinite(values[:, i]), i]
+        if known.size and not _varies(values[:, i]):
+            found[name] = float(known[0])
+    return found
+
+
+def _varies(values: Floats) -> bool:
+    known = values[np.isfinite(values)]
+    return bool(known.size) and bool(np.ptp(known) > 0)
 
 
 def _unwrapped(angle_deg: Floats) -> Floats:

@@ -190,9 +190,7 @@ def _stretch(image: Image, stretch: Stretch) -> tuple[Normalize, Colormap]:
             norm = Normalize(low, high)
         else:
             norm = AsinhNorm(linear_width=width * 2, vmin=low, vmax=high)
-    colours = mpl.colormaps[name].resampled(_LEVELS)
-    colours.set_bad((0, 0, 0, 0))
-    return norm, colours
+    return norm, mpl.colormaps[name].resampled(_LEVELS).with_extremes(bad=(0, 0, 0, 0))
 
 
 def _draw_bar(axes: Axes, norm: Normalize, colours: Colormap, unit: str) -> None:
