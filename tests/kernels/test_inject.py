@@ -1,0 +1,109 @@
+"""Companions added to frames."""
+
+import numpy as np
+import pytest
+
+from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels.inject import Rotation, Stamp, add_companion, sub_positions
+from spheredc_hpc.kernels.psf import centred_psf, fit_psf
+from spheredc_hpc.kernels.sample import sample_frames
+
+
+def gaussian(side, x0, y0, fwhm=4.0):
+    y, x = np.mgrid[:side, :side]
+    return np.exp(-4 * np.log(2) * ((x - x0) ** 2 + (y - y0) ** 2) / fwhm**2)
+
+
+@pytest.fixture
+def stamp():
+    return Stamp.of(gaussian(41, 20, 20))
+
+
+def still(angles):
+    angles = np.asarray(angles, float)
+    return Rotation(angles, angles, angles)
+
+
+def test_companion_stands_where_the_field_was(stamp):
+    # Turning the frame by +derotation brings position angle 60 deg to its place: on the frame
+    # the direction, counter-clockwise from +y, is 60 deg - derotation.
+    angles = np.array([0.0, 33.0, -120.0])
+    frames = np.zeros((3, 101, 101), np.float32)
+    theta = np.deg2rad(60.0)
+    add_companion(frames, stamp, (-30 * np.sin(theta), 30 * np.cos(theta)), still(angles), 2.0)
+    for frame, angle in zip(frames, angles, strict=True):
+        direction = np.deg2rad(60.0 - angle)
+        expected = 2 * gaussian(101, 50 - 30 * np.sin(direction), 50 + 30 * np.cos(direction))
+        np.testing.assert_allclose(frame, expected, atol=4e-6)
+
+
+def test_smearing_is_the_mean_over_the_arc(stamp):
+    # 3 deg at 60 px is an arc of 3.1 px.
+    rotation = Rotation(np.array([10.0]), np.array([8.5]), np.array([11.5]))
+    frames = np.zeros((1, 161, 161), np.float32)
+    add_companion(frames, stamp, (0.0, 60.0), rotation)
+    turns = np.deg2rad(np.linspace(8.5, 11.5, 2001))
+    expected = np.mean(
+        [gaussian(161, 80 + 60 * np.sin(a), 80 + 60 * np.cos(a)) for a in turns[::10]], axis=0
+    )
+    np.testing.assert_allclose(frames[0], expected, atol=4e-3)
+    assert frames.sum() == pytest.approx(gaussian(41, 20, 20).sum(), rel=1e-5)
+
+
+def test_long_arcs_get_more_steps():
+    rotation = Rotation(np.array([0.0]), np.array([-3.0]), np.array([3.0]))
+    near, _ = sub_positions(0.0, 5.0, rotation)
+    far, _ = sub_positions(0.0, 163.0, rotation)
+    assert near.shape == (1, 5)
+    assert far.shape == (1, 35)
+
+
+def test_angles_may_wrap():
+    rotation = Rotation(np.array([180.0]), np.array([179.0]), np.array([-179.0]))
+    np.testing.assert_allclose(rotation.at([0.0, 0.5, 1.0]), [[179.0, 180.0, 181.0]])
+
+
+def test_window_of_a_frame_gets_its_part(stamp):
+    whole = np.zeros((2, 81, 81), np.float32)
+    add_companion(whole, stamp, (12.3, -7.7), still([0.0, 40.0]))
+    part = np.zeros((2, 30, 25), np.float32)
+    add_companion(part, stamp, (12.3, -7.7), still([0.0, 40.0]), corner_px=(5, -25))
+    np.testing.assert_array_equal(part, whole[:, 15:45, 45:70])
+
+
+def test_companion_off_the_frame_adds_nothing(stamp):
+    frames = np.zeros((1, 31, 31), np.float32)
+    add_companion(frames, stamp, (500.0, 0.0), still([0.0]))
+    assert not frames.any()
+
+
+def test_number_of_angles_must_fit(stamp):
+    with pytest.raises(KernelInputError, match="angles for 3 frames"):
+        add_companion(np.zeros((3, 9, 9), np.float32), stamp, (0, 0), still([0.0, 1.0]))
+
+
+def test_psf_fit_finds_centre_and_width():
+    image = 7.0 * gaussian(39, 19.3, 18.6, 4.8)
+    shape = fit_psf(image, 4.0)
+    np.testing.assert_allclose(
+        [shape.x_px, shape.y_px, shape.fwhm_px, shape.peak], [19.3, 18.6, 4.8, 7.0], rtol=1e-6
+    )
+    # Gaussian of 4.8 px: spectrum at Nyquist below 1e-9, so the shift is exact.
+    np.testing.assert_allclose(
+        centred_psf(image, shape, 31), 7.0 * gaussian(31, 15, 15, 4.8), atol=1e-6
+    )
+
+
+def test_psf_without_a_peak_is_refused():
+    with pytest.raises(KernelInputError, match="positive peak"):
+        fit_psf(np.zeros((9, 9)))
+
+
+def test_samples_between_pixels_reproduce_a_psf():
+    rng = np.random.default_rng(0)
+    frames = np.stack([gaussian(41, 20.3, 19.6, 3.5), gaussian(41, 15.0, 22.2, 3.5)])
+    xs, ys = rng.uniform(10, 30, (2, 300)), rng.uniform(10, 30, (2, 300))
+    found = sample_frames(frames.astype(np.float32), xs, ys)
+    for k, (x0, y0) in enumerate(((20.3, 19.6), (15.0, 22.2))):
+        expected = np.exp(-4 * np.log(2) * ((xs[k] - x0) ** 2 + (ys[k] - y0) ** 2) / 3.5**2)
+        np.testing.assert_allclose(found[k], expected, atol=1e-3)
