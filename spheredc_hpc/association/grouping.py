@@ -238,12 +238,13 @@ class _Pool:
         members = [frame for role in draft.roles.values() for frame in role]
         first = min(frame.mjd_start or 0.0 for frame in members) - TELEMETRY_MARGIN_D
         last = max(_end(frame) for frame in members) + TELEMETRY_MARGIN_D
+        blocks = {"", draft.key.block, *(frame.obs_id for frame in members)}
         return [
             frame
             for frame in self.by_night[draft.key.night]
             if (frame.mjd_start or 0.0) <= last
             and _end(frame) >= first
-            and block_of(frame) in ("", draft.key.block)
+            and block_of(frame) in blocks
         ]
 
 

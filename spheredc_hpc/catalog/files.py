@@ -65,14 +65,18 @@ class Places:
         Raises
         ------
         ConfigError
-            If one does not exist, or none is given.
+            If one does not exist or cannot be reached, or none is given.
         """
         paths = list(raw)
         if not paths:
             raise ConfigError("no raw files or folders given")
         for path in paths:
-            if not path.exists():
-                raise ConfigError(f"raw path {path} does not exist")
+            try:
+                path.stat()
+            except FileNotFoundError as error:
+                raise ConfigError(f"raw path {path} does not exist") from error
+            except OSError as error:
+                raise ConfigError(f"raw path {path}: {error.strerror}") from error
         return cls(tuple(sorted({path.resolve() for path in paths})))
 
     @cached_property

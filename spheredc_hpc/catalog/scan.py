@@ -19,7 +19,7 @@ from spheredc_hpc.catalog.scanned import remember
 from spheredc_hpc.catalog.setup import database_errors, setup
 from spheredc_hpc.config import Config, digest_of
 from spheredc_hpc.errors import DataError
-from spheredc_hpc.ingest.files import list_files
+from spheredc_hpc.ingest.files import DOES_NOT_EXIST, Listing, list_files
 from spheredc_hpc.ingest.scan import ScanError, ScannedFile, read_files
 from spheredc_hpc.instrument.frame_classes import RULES
 from spheredc_hpc.instrument.headers import KEYWORDS
@@ -102,17 +102,14 @@ def scan(
     places = Places.of(raw)
     listing = list_files(places.paths)
     files = _without_products(listing.files, root.resolve(), places)
-    nothing = not files and not listing.problems
+    files, misnamed = _by_name(files)
+    nothing = not files and not misnamed and not listing.problems
     if nothing and not root.exists():
         raise _no_files(places)
     setup(root)
     with database_errors():
         n_vanished = _forget(places, {clean(str(path)) for path in files})
-        unlisted = [
-            ScanError(str(path), "unreadable", f"{path}: {reason}")
-            for path, reason in listing.problems.items()
-        ]
-        _store([], unlisted, {})
+        _store([], [*_unlisted(listing), *misnamed], {})
         changed = _changed(files, places)
         _read(changed, workers, progress)
         if nothing:
@@ -142,6 +139,21 @@ def scanner() -> str:
 
 def _no_files(places: Places) -> DataError:
     return DataError(f"no FITS files found under {places}")
+
+
+def _unlisted(listing: Listing) -> Iterator[ScanError]:
+    """Folders and links that could not be followed."""
+    for path, reason in listing.problems.items():
+        missing = reason == DOES_NOT_EXIST
+        yield ScanError(str(path), "missing" if missing else "unreadable", f"{path}: {reason}")
+
+
+def _by_name(files: Sequence[Path]) -> tuple[list[Path], list[ScanError]]:
+    """Part files from those whose name no record can hold."""
+    plain = [path for path in files if clean(str(path)) == str(path)]
+    odd = [clean(str(path)) for path in files if clean(str(path)) != str(path)]
+    reason = "its name is not UTF-8; rename it"
+    return plain, [ScanError(name, "unreadable", f"{name}: {reason}") for name in odd]
 
 
 def _without_products(files: Sequence[Path], root: Path, places: Places) -> list[Path]:

@@ -15,7 +15,7 @@ import django
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import Error, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from spheredc_hpc.errors import ConfigError, ExternalError, ResourceError, SphereDCError
@@ -107,7 +107,11 @@ def database_errors() -> Iterator[None]:
         yield
     except ImproperlyConfigured as error:
         raise ConfigError(f"database: {error} (PostgreSQL needs the extra `postgres`)") from error
-    except Error as error:
+    except (OperationalError, InterfaceError) as error:
+        raise _database_error(error) from error
+    except DatabaseError as error:
+        if type(error) is not DatabaseError:  # a wrong statement is a bug, not a circumstance
+            raise
         raise _database_error(error) from error
 
 

@@ -159,6 +159,12 @@ def test_telemetry_joins_by_time(block, frame):
     assert [item.reason for item in grouping.left_out] == ["SPARTA of no observation of its night"]
 
 
+def test_telemetry_that_names_no_container_joins_by_its_block(block, frame):
+    frames = [f for f in block(container_id="77") if f.frame_class != "SPARTA"]
+    frames += [frame("SPARTA", MIDNIGHT + 0.001), frame("SPARTA", MIDNIGHT + 0.002, obs_id="5")]
+    assert len(group_of(frames).frames["SPARTA"]) == 1
+
+
 def test_unknown_ignored_and_timeless_frames_are_left_out_with_reasons(frame):
     frames = [
         frame("UNKNOWN", MIDNIGHT, reason="DPR TYPE = WHAT is not in the table of classes"),

@@ -166,6 +166,18 @@ def test_many_files_may_be_named_one_by_one(raw, root, config, raw_file):
     assert scan(files, root, config).n_unchanged == 600
 
 
+def test_names_that_are_no_text_and_dead_links_are_said(raw, root, config):
+    odd = raw / os.fsdecode(b"\xff.fits")
+    (raw / "SPHER.2016-09-16T00:00:00.000.fits").rename(odd)
+    (raw / "link.fits").symlink_to(raw / "nowhere")
+    summary = scan([raw], root, config)
+    assert summary.n_frames == 12
+    assert [(note.path.rsplit("/")[-1], note.problem) for note in summary.errors] == [
+        ("\\udcff.fits", "unreadable"),
+        ("link.fits", "missing"),
+    ]
+
+
 def test_a_folder_without_fits_files_is_said(tmp_path, root, config):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "notes.txt").touch()
