@@ -48,15 +48,12 @@ class EngineOptions:
         Most threads of one job.
     dry_run : bool
         Only say what would be done.
-    retries : int or None
-        Times that a failed job is tried again; None leaves it to the rules.
     """
 
     profile: str = "local"
     cores: int = 1
     threads: int = 8
     dry_run: bool = False
-    retries: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +85,6 @@ def command_line(root: Path, plan: str, options: EngineOptions) -> list[str]:
     command += ["--cores", str(options.cores), "--nocolor"]
     threads = min(options.threads, options.cores)
     command += ["--set-threads", f"level1={threads}", f"level2={threads}"]
-    if options.retries is not None:
-        command += ["--retries", str(options.retries)]
     if options.dry_run:
         command.append("--dry-run")
     return command

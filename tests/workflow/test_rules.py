@@ -35,7 +35,7 @@ def root(tmp_path, monkeypatch):
 
 def run(root, **options):
     with owning(root) as ownership:
-        settings = EngineOptions(**{"cores": 2, "retries": 0, **options})
+        settings = EngineOptions(**{"cores": 2, **options})
         result = run_snakemake(ownership, toy_plan.PLAN, settings, Progress(quiet=True))
     return result, sorted(toy_plan.calls(root))
 
@@ -77,6 +77,7 @@ def test_changed_level1_settings_redo_level1_and_what_follows(done):
     assert made == sorted(LEVEL1 + LEVEL2)
 
 
+@pytest.mark.slow
 def test_a_changed_association_redoes_its_observation_only(done):
     toy_plan.write_job(done, "obs-2", "other frames")
     _, made = run(done)
@@ -90,22 +91,16 @@ def test_an_input_rewritten_with_equal_content_stops_the_cascade(done):
     assert made == []
 
 
-def test_a_job_that_finds_its_product_current_puts_the_receipt_back(done):
-    product = done / LEVEL1[0]
-    before = (product / receipts.RECEIPT).read_bytes()
-    (product / receipts.RECEIPT).unlink()  # as Snakemake does before it starts a job
+def test_only_a_product_that_is_not_sound_is_made_again_when_receipts_are_gone(done):
+    whole, damaged = done / LEVEL1[0], done / LEVEL2[-1]
+    before = (whole / receipts.RECEIPT).read_bytes()
+    (damaged / "data.txt").write_text("flipped")
+    for product in (whole, damaged):  # as Snakemake does before it starts a job
+        (product / receipts.RECEIPT).unlink()
     _, made = run(done)
-    assert made == []
-    assert (product / receipts.RECEIPT).read_bytes() == before
-
-
-def test_a_damaged_product_is_made_again_by_the_job_that_meets_it(done):
-    product = done / LEVEL2[0]
-    (product / "data.txt").write_text("flipped")
-    (product / receipts.RECEIPT).unlink()
-    _, made = run(done)
-    assert made == [LEVEL2[0]]
-    assert receipts.verify(product) == []
+    assert made == [LEVEL2[-1]]
+    assert (whole / receipts.RECEIPT).read_bytes() == before
+    assert receipts.verify(damaged) == []
 
 
 def fault(root, product, kind):
@@ -115,37 +110,32 @@ def fault(root, product, kind):
     return path
 
 
-def test_what_does_not_depend_on_a_failed_job_is_made_all_the_same(root):
-    fault(root, LEVEL1[0], "data")
+def test_failures_stop_only_what_depends_on_them_and_are_mended_by_later_runs(root):
+    data, bug = LEVEL1[0], LEVEL2[-1]
+    faults = [fault(root, data, "data"), fault(root, bug, "bug")]
     result, _ = run(root)
     assert result.returncode != 0
-    made = {found.product for found in products(root)}
-    assert made == set(CALIBRATIONS + [LEVEL1[1]] + [p for p in LEVEL2 if "obs-2" in p])
-    failed = {o.product: o for o in summarise(root, toy_plan.PLAN).with_status("failed")}
-    assert failed[LEVEL1[0]].reasons == (f"{LEVEL1[0]}: bad data",)
-    assert failed[LEVEL2[0]].reasons == (f"needs {LEVEL1[0]}, which failed",)
+    lost = {data, bug, *(p for p in LEVEL2 if "obs-1" in p)}
+    assert {found.product for found in products(root)} == {*CALIBRATIONS, *LEVEL1, *LEVEL2} - lost
+    failed = {o.product: o.reasons for o in summarise(root, toy_plan.PLAN).with_status("failed")}
+    assert failed[data] == (f"{data}: bad data",)
+    assert failed[LEVEL2[0]] == (f"needs {data}, which failed",)
+    assert failed[bug][-1] == "RuntimeError: bug"
+    assert set(failed) == lost
 
+    # The same data are not tried again; anything else is, and three times, as the rules say.
+    _, made = run(root)
+    assert made == [bug] * 3
 
-def test_a_mended_failure_is_made_by_the_next_run(root):
-    path = fault(root, LEVEL1[0], "bug")
-    run(root)
-    path.unlink()
+    for path in faults:
+        path.unlink()
+    toy_plan.write_job(root, "obs-1", "other frames")
     result, made = run(root)
     assert result.returncode == 0
-    assert made == sorted([LEVEL1[0]] + [p for p in LEVEL2 if "obs-1" in p])
+    assert made == sorted(lost)
 
 
-def test_failed_data_are_not_tried_again_until_they_change(root):
-    fault(root, LEVEL1[0], "data")
-    run(root)
-    _, made = run(root, retries=1)
-    assert made == []
-    toy_plan.write_job(root, "obs-1", "other frames")
-    (root / "faults" / LEVEL1[0].replace("/", "__")).unlink()
-    result, _ = run(root)
-    assert result.returncode == 0
-
-
+@pytest.mark.slow
 def test_a_product_whose_remake_failed_is_off_the_shelf_and_made_again(done):
     path = fault(done, LEVEL1[0], "bug")
     toy_plan.write_job(done, "obs-1", "other frames")
