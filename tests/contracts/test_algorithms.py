@@ -1,0 +1,57 @@
+"""What every algorithm of the registry promises."""
+
+import numpy as np
+import pytest
+
+from spheredc_hpc.level2.traits import traits_of
+from spheredc_hpc.registry import ALGORITHMS
+
+
+@pytest.fixture
+def speckles():
+    rng = np.random.default_rng(6)
+    return (rng.standard_normal((14, 300)) + 5 * rng.standard_normal(300)).astype(np.float32)
+
+
+@pytest.fixture(params=list(ALGORITHMS))
+def entry(request):
+    return ALGORITHMS[request.param]
+
+
+@pytest.fixture
+def subtract(entry):
+    return lambda frames: entry.run(frames, None, entry.settings())
+
+
+def test_residuals_have_shape_and_type_of_the_frames(subtract, speckles):
+    residuals = subtract(speckles)
+    assert residuals.shape == speckles.shape
+    assert residuals.dtype == speckles.dtype
+    assert np.isfinite(residuals).all()
+
+
+def test_inputs_are_left_alone(subtract, speckles):
+    before = speckles.copy()
+    subtract(speckles)
+    np.testing.assert_array_equal(speckles, before)
+
+
+def test_brighter_frames_give_brighter_residuals(subtract, speckles):
+    np.testing.assert_allclose(subtract(4 * speckles), 4 * subtract(speckles), atol=1e-4)
+
+
+def test_traits_describe_the_algorithm(entry, speckles):
+    traits, settings = traits_of(entry.run), entry.settings()
+    residuals = entry.run(speckles, None, settings)
+    if traits.operator is not None:
+        rows = speckles.astype(np.float64)
+        matrix = traits.operator(rows @ rows.T, settings)
+        np.testing.assert_allclose(matrix @ rows, residuals, atol=2e-5)
+    if traits.pixelwise:
+        part = entry.run(speckles[:, 40:90], None, settings)
+        np.testing.assert_array_equal(part, residuals[:, 40:90])
+
+
+def test_entry_has_settings_and_a_summary(entry):
+    assert entry.settings is not None
+    assert entry.summary.endswith(".")
