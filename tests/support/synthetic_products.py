@@ -66,7 +66,7 @@ def level1_cube(n: int = 96, n_time: int = 34, seed: int = 5, **attrs: Any) -> L
             "bands": BANDS,
             "coronagraph": "N_ALC_YJH_S",
             "dither_px": dither.tolist(),
-            "centres": [
+            "centres_measured": [
                 {
                     "channel": channel,
                     "mjd": mjd[0] - 0.004,

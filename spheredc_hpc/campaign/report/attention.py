@@ -28,6 +28,11 @@ def attention(report: ReportFacts) -> list[Item]:
         for product in report.products
         if product.status in ("damaged", "failed") and product.id not in recorded
     ]
+    items += [
+        Item("absent", c.product.id, "was not made in this run", c.product.id)
+        for c in report.calibrations
+        if c.product.status == "absent"
+    ]
     for observation in report.observations:
         if observation.status == "rejected":
             reason = "; ".join(observation.reasons)

@@ -157,9 +157,9 @@ def _sequence(views: Views, name: str) -> list[Drawing]:
         return []
     groups: list[tuple[str, str, list[Panel]]] = [
         ("centre", "Star centre, dither removed; band: stated error", centring_panels(view)),
-        ("quality", _quality_caption(view), level1.quality_panels(view)),
         ("angles", "Parallactic and derotation angles", level1.angle_panels(view)),
         ("ao", "Seeing, coherence time, Strehl ratio and wind", level1.ao_panels(view)),
+        ("quality", _quality_caption(view), level1.quality_panels(view)),
     ]
     return [
         _curve(caption, sequence_figure(panels), f"{name}-{key}")

@@ -128,6 +128,8 @@ class Level1:
     strehl: float | None = None
     wind_speed_mps: float | None = None
     centre_err_px: float | None = None
+    centre_method: str = ""
+    frames_left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ class Use:
     rejected: tuple[tuple[tuple[str, ...], str], ...] = ()
     why: str = ""
     status: str = "absent"
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ class Lack:
     consequence: str
     flag: str = ""
     text: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -227,7 +231,7 @@ class Calibration:
 
     product: Product
     used_by: tuple[str, ...]
-    setup: dict[str, str] = field(default_factory=dict)
+    setup: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spheredc_hpc.association.explain import describe_missing
+from spheredc_hpc.association.explain import describe_missing, title_of_role
 from spheredc_hpc.campaign.report.facts import (
     ContrastCurve,
     Lack,
@@ -97,10 +97,7 @@ def read_observation(
         level1=level1,
         level2=tuple(level2 for level2, _ in reduced),
         calibrations=_uses(root, association),
-        missing=tuple(
-            Lack(m.role, m.kind, m.keys, m.consequence, m.flag, describe_missing(m))
-            for m in association.missing
-        ),
+        missing=_lacks(association),
     )
     images = {level2.recipe: found for level2, found in reduced if found is not None}
     return facts, Views(view, images)
@@ -111,22 +108,41 @@ def _unique(values: list[str]) -> tuple[str, ...]:
 
 
 def _uses(root: Path, association: Association) -> tuple[Use, ...]:
-    return tuple(
-        Use(
-            role=use.role,
-            kind=use.kind,
-            product=use.product,
-            source_class=use.source_class,
-            tier=use.tier,
-            age_h=number(use.age_h),
-            relaxed=use.relaxed,
-            flags=use.flags,
-            frames=use.frames,
-            rejected=tuple((r.archive_ids, r.reason) for r in use.rejected),
-            why=use.why,
-            status=read_product(root, use.product, use.kind).status,
+    found = []
+    for use in association.calibrations:
+        title = title_of_role(use.role)
+        found.append(
+            Use(
+                role=use.role,
+                kind=use.kind,
+                product=use.product,
+                source_class=use.source_class,
+                tier=use.tier,
+                age_h=number(use.age_h),
+                relaxed=use.relaxed,
+                flags=use.flags,
+                frames=use.frames,
+                rejected=tuple((r.archive_ids, r.reason) for r in use.rejected),
+                why=use.why.removeprefix(f"{title}: "),
+                status=read_product(root, use.product, use.kind).status,
+                title=title,
+            )
         )
-        for use in association.calibrations
+    return tuple(found)
+
+
+def _lacks(association: Association) -> tuple[Lack, ...]:
+    return tuple(
+        Lack(
+            role=missing.role,
+            kind=missing.kind,
+            keys=missing.keys,
+            consequence=missing.consequence,
+            flag=missing.flag,
+            text=describe_missing(missing),
+            title=title_of_role(missing.role),
+        )
+        for missing in association.missing
     )
 
 
@@ -154,6 +170,8 @@ def _level1(root: Path, product_id: str) -> tuple[Level1, Level1View | None]:
         strehl=_median(ao["strehl"]),
         wind_speed_mps=_median(ao["wind_speed_mps"]),
         centre_err_px=_median(v["centre_err_px"]),
+        centre_method=str(view.attrs.get("centre_method", "")),
+        frames_left_out=tuple(map(str, view.attrs.get("frames_left_out", ()))),
     )
     return facts, view
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
+from spheredc_hpc.association.rules import label
 from spheredc_hpc.campaign.report.drawings import (
     Drawing,
     ObservationDrawings,
@@ -93,10 +95,15 @@ def _calibrations(
         Calibration(
             product=read_product(root, product, product.split("/")[1]),
             used_by=tuple(dict.fromkeys(users[product])),
-            setup=dict(sorted(files.calibrations.get(product, {}).items())),
+            setup=_setup(files.calibrations.get(product, {})),
         )
         for product in sorted(users)
     ]
+
+
+def _setup(keys: Mapping[str, str]) -> tuple[str, ...]:
+    """Write the setup of a calibration for people, in the order of its keys."""
+    return tuple(label(key.removesuffix("_s"), keys[key]) for key in sorted(keys))
 
 
 def _meanings(

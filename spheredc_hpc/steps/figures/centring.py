@@ -73,7 +73,7 @@ def _measured(attrs: dict[str, Any]) -> dict[int, Floats]:
     Rows of mjd, x, y, x error, y error; measurements that were refused are left out.
     """
     found: dict[int, list[list[float]]] = {}
-    for row in attrs.get("centres", ()):
+    for row in attrs.get("centres_measured", ()):
         if not row.get("used", True):
             continue
         values = {name: float(value) for name, value in row.items() if _is_number(value)}

@@ -155,7 +155,9 @@ def _draw_series(axes: Axes, places: Floats, series: Series) -> None:
     if series.errors is not None and np.isfinite(series.errors).any():
         errors = np.where(np.isfinite(series.errors), series.errors, 0.0)
     if series.kind == "line":
-        axes.plot(places, values, color=colour, linewidth=1.3)
+        # Lines of two channels often lie on each other: the second lets the first be seen.
+        dashes = "-" if series.series == 0 else (0.0, (4.0, 3.0))
+        axes.plot(places, values, color=colour, linewidth=1.4, linestyle=dashes)
         if errors is not None:
             axes.fill_between(
                 places, values - errors, values + errors, color=colour, alpha=0.18, linewidth=0
