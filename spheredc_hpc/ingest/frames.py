@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ NOT_IN_DIGEST = frozenset({"CHECKSUM", "DATASUM"})
 _SUFFIXES = re.compile(r"(\.(fits|fit|fts|gz|z))+$", flags=re.IGNORECASE)
 _ARCHIVE_ID = re.compile(r"SPHER\.(\d{4}-\d\d-\d\d)T(\d\d)[:_-](\d\d)[:_-](\d\d)(\.\d{1,3})?")
 _DAY_S = 86400.0
+_EARLIEST_MJD, _LATEST_MJD = 15020.0, 88069.0  # 1900 and 2100; others are no observations
 _NOON_D = 0.5
 
 
@@ -129,6 +131,9 @@ class _Reader:
         except DataError as error:
             self.notes.append(str(error))
             return None
+        if value is not None and not math.isfinite(value):
+            self.notes.append(f"{name} = {value}; expected a finite number")
+            return None
         return None if value is None else float(value)
 
     def text(self, name: str) -> str:
@@ -136,13 +141,24 @@ class _Reader:
 
     def date(self, name: str) -> float | None:
         text = self.text(name)
-        if not text:
-            return None
+        return self.instant(text, name) if text else None
+
+    def instant(self, text: str, name: str) -> float | None:
         try:
-            return mjd_from_iso(text)
+            return self._plausible(mjd_from_iso(text), name)
         except DataError as error:
             self.notes.append(str(error))
             return None
+
+    def day(self, name: str) -> float | None:
+        mjd = self.number(name)
+        return None if mjd is None else self._plausible(mjd, name)
+
+    def _plausible(self, mjd: float, name: str) -> float | None:
+        if _EARLIEST_MJD <= mjd <= _LATEST_MJD:
+            return mjd
+        self.notes.append(f"{name} is MJD {mjd:g}; expected a date of 1900 to 2100")
+        return None
 
 
 def _n_planes(file: FileHeader) -> int:
@@ -160,14 +176,15 @@ def _times(
     """Start of the first and end of the last integration [d]."""
     start = header.date("date_obs")
     if start is None:
-        start = header.number("mjd_obs")
+        start = header.day("mjd_obs")
     if start is None:
         name = header.text("arcfile") or path.name
         archive_id = archive_id_of_name(name)
-        if not archive_id:
+        if archive_id:
+            start = header.instant(archive_id.removeprefix("SPHER."), "archive id")
+        if start is None:
             header.notes.append("no DATE-OBS, no MJD-OBS and no archive id: start unknown")
             return None, None
-        start = mjd_from_iso(archive_id.removeprefix("SPHER."))
         header.notes.append("start from the archive id, no DATE-OBS")
     end = header.date("frame_end")
     if dit_s is None or n_planes == 0:
@@ -244,7 +261,7 @@ def _archive_id(header: _Reader, path: Path, start: float | None) -> str:
     """Archive id from ``ARCFILE``, the file name or the start, in this order."""
     arcfile = header.text("arcfile")
     if arcfile:
-        return archive_id_of_name(arcfile) or _SUFFIXES.sub("", arcfile)
+        return archive_id_of_name(arcfile) or _SUFFIXES.sub("", arcfile).replace("/", "_")
     from_name = archive_id_of_name(path.name)
     if from_name:
         return from_name

@@ -230,7 +230,7 @@ def _converted(value: Any, kind: type, key: str) -> Any:
     if kind is str:
         return value.strip() if isinstance(value, str) else str(value)
     if isinstance(value, bool) is (kind is bool) and isinstance(value, int | float):
-        if kind is int and value != int(value):
+        if kind is int and not float(value).is_integer():
             raise DataError(f"{key} = {value!r}; expected a whole number")
         return kind(value)
     raise DataError(f"{key} = {value!r}; expected {kind.__name__}")

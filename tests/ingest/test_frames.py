@@ -96,6 +96,8 @@ def test_an_impossible_end_is_replaced(frame_of):
         ({"DATE-OBS": None, "MJD-OBS": 57647.25}, 57647.25),
         ({"DATE-OBS": None}, mjd_from_iso("2016-09-16T00:10:07.123")),
         ({"DATE-OBS": "garbled"}, mjd_from_iso("2016-09-16T00:10:07.123")),
+        ({"DATE-OBS": "0001-01-01T00:00:00"}, mjd_from_iso("2016-09-16T00:10:07.123")),
+        ({"DATE-OBS": None, "MJD-OBS": 1e8}, mjd_from_iso("2016-09-16T00:10:07.123")),
     ],
 )
 def test_the_start_falls_back_to_mjd_and_to_the_archive_id(frame_of, changes, start):
@@ -107,6 +109,27 @@ def test_without_any_time_the_frame_is_kept(frame_of):
     assert (frame.mjd_start, frame.mjd_end, frame.night) == (None, None, "")
     assert frame.archive_id == "a"
     assert any("start unknown" in note for note in frame.notes)
+
+
+@pytest.mark.parametrize("stamp", ["2016-13-16T00:10:07.123", "0001-01-01T00:00:00.000"])
+def test_an_archive_id_that_is_no_date_gives_no_start(frame_of, stamp):
+    frame = frame_of({"DATE-OBS": None, "ARCFILE": f"SPHER.{stamp}.fits"})
+    assert (frame.archive_id, frame.mjd_start) == (f"SPHER.{stamp}", None)
+
+
+def test_a_foreign_archive_name_is_one_path_component(frame_of):
+    assert frame_of({"ARCFILE": "night/../x.fits"}).archive_id == "night_.._x"
+
+
+@pytest.mark.parametrize("card", ["HIERARCH ESO DET SEQ1 DIT", "HIERARCH ESO DET NDIT", "RA"])
+def test_a_number_beyond_all_bounds_is_noted_not_raised(make_file, card):
+    path = make_file()
+    raw = path.read_bytes()
+    at = raw.index(card.encode())
+    wide = f"{card} = 1E999" if " " in card else f"{card:<8}= 1E999"
+    path.write_bytes(raw[:at] + wide.ljust(80).encode() + raw[at + 80 :])
+    frame = raw_frame(read_file_header(path))
+    assert sum("expected a" in note for note in frame.notes) == 1
 
 
 @pytest.mark.parametrize(
