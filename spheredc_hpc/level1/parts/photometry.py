@@ -16,6 +16,11 @@ from spheredc_hpc.kernels.gaussian import SIGMA_TO_FWHM, GaussianFit, Shape, fit
 from spheredc_hpc.kernels.resample import recentring_grid, resample
 from spheredc_hpc.level1.io import Floats, Image, Mask
 
+# Core pixels lost to saturation above which a star is centred without its core.
+LOST_CORE_PX = 4
+CENTROID_ROUNDS = 12
+SATURATED_ERROR_PX = 0.2
+
 
 class PhotometrySettings(Section):
     """Reduction of FLUX exposures."""
@@ -95,12 +100,40 @@ def find_star(
     half = int(np.ceil(1.5 * fwhm_px)) + 1
     x0, y0 = max(int(column) - half, 0), max(int(row) - half, 0)
     box = np.s_[y0 : y0 + 2 * half + 1, x0 : x0 + 2 * half + 1]
+    core = np.hypot(x - column, y - row)[box] <= fwhm_px
+    if np.sum(~usable[box] & core) > LOST_CORE_PX:
+        return _clipped_star(image, (float(column), float(row)), fwhm_px, usable)
     shape = Shape(sigma_px=(0.3 * fwhm_px, 2 * fwhm_px), reach_px=fwhm_px)
     start = float(column - x0), float(row - y0)
     fit = fit_gaussian(image[box], start, fwhm_px / SIGMA_TO_FWHM, shape, usable[box])
     if not fit.converged:
         raise KernelInputError(f"the star at {int(column)}, {int(row)} could not be fitted")
     return GaussianFit(**{**fit.__dict__, "x": fit.x + x0, "y": fit.y + y0})
+
+
+def _clipped_star(
+    image: Image, start_xy: tuple[float, float], fwhm_px: float, usable: Mask
+) -> GaussianFit:
+    """Centre a star whose core is lost: centroid of its counts, clipped at the level of the rim.
+
+    The aperture follows the centroid, so that a symmetric star gives its centre. The width is
+    the one expected.
+    """
+    y, x = np.indices(image.shape)
+    at = np.array(start_xy)
+    for _ in range(CENTROID_ROUNDS):
+        radius = np.hypot(x - at[0], y - at[1])
+        near = radius <= 3 * fwhm_px
+        rim = near & usable & (radius > fwhm_px)
+        if not rim.any():
+            raise KernelInputError("no usable pixel around a star that is lost in saturation")
+        level = float(np.percentile(image[rim], 95))
+        light = np.clip(np.where(usable, image, level), 0, level)
+        soft = np.clip(3 * fwhm_px - radius, 0, 1) * light
+        at = np.array([np.sum(soft * x), np.sum(soft * y)]) / max(float(soft.sum()), 1e-30)
+    sigma = fwhm_px / SIGMA_TO_FWHM
+    error = np.eye(2) * SATURATED_ERROR_PX**2
+    return GaussianFit(float(at[0]), float(at[1]), sigma, sigma, level, 0.0, error, 0.0, True)
 
 
 def cut_star(

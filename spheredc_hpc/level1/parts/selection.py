@@ -24,7 +24,7 @@ METRICS = (
 )
 CLOSED = "CLOSED"
 # Scatter of the halo's brightness above which an observation is flagged.
-VARIABLE_HALO = 0.3
+VARIABLE_HALO = 0.2
 # Relative scatter of the halo flux, and median correlation, of a halo lost in the noise.
 FAINT_SCATTER = 0.5
 FAINT_CORRELATION = 0.5

@@ -17,9 +17,13 @@ from spheredc_hpc.kernels.gaussian import (
     GaussianFit,
     Shape,
     fit_gaussian,
+    gaussian_model,
 )
 from spheredc_hpc.kernels.lines import crossing
 from spheredc_hpc.level1.io import Floats, Image, Mask
+
+# Pixels this far from the fitted spot, in rms of the residuals, are left out of a second fit.
+OUTLIER_RMS = 5.0
 
 
 class SpotSettings(Section):
@@ -209,11 +213,23 @@ def _fit_spot(
         return None
     sigma = fwhm_px / SIGMA_TO_FWHM
     shape = Shape(angle_deg=float(angle), sigma_px=(0.5 * sigma, 4 * sigma), reach_px=0.6 * half)
+    start = float(at[0] - x0), float(at[1] - y0)
+    used = good[box]
     try:
-        fit = fit_gaussian(cut, (at[0] - x0, at[1] - y0), sigma, shape, good[box])
+        fit = fit_gaussian(cut, start, sigma, shape, used)
+        odd = np.abs(cut - _model(fit, float(angle), cut.shape)) > OUTLIER_RMS * fit.residual_rms
+        if (odd & used).any():
+            fit = fit_gaussian(cut, start, sigma, shape, used & ~odd)
     except KernelInputError:
         return None
     return GaussianFit(**{**fit.__dict__, "x": fit.x + x0, "y": fit.y + y0})
+
+
+def _model(fit: GaussianFit, angle_deg: float, shape: tuple[int, ...]) -> Floats:
+    y, x = (axis.ravel().astype(np.float64) for axis in np.indices(shape))
+    parameters = [fit.x, fit.y, fit.amplitude, fit.offset, fit.sigma_u, fit.sigma_v]
+    values, _ = gaussian_model(np.array(parameters), x, y, angle_deg)
+    return values.reshape(shape)
 
 
 def square_departures(spots: Floats, anamorphism: Floats) -> Floats:
