@@ -18,19 +18,22 @@ from spheredc_hpc.errors import DataError, ExternalError
 from spheredc_hpc.model.frame import FrameRef
 from spheredc_hpc.store.codec import read_json, write_text
 
+_PACKED = (b"\x1f\x8b", b"\x1f\x9d")  # gzip, Unix compress
 HeaderValue = str | int | float | bool
 Header = dict[str, HeaderValue]
 
 
 def _open(path: Path) -> fits.HDUList:
-    """Open a plain, ``.gz`` or ``.Z`` file; compressed ones are unpacked into memory."""
-    if path.suffix not in {".Z", ".gz"}:
+    """Open a file; if its first bytes say that it is compressed, unpack it into memory."""
+    with path.open("rb") as file:
+        packed = file.read(2) in _PACKED
+    if not packed:
         return fits.open(path, memmap=False, lazy_load_hdus=True)
     program = shutil.which("gzip")
     if program is None:
         raise ExternalError(f"{path}: the program gzip is needed to unpack it and was not found")
     unpacked = subprocess.run(  # noqa: S603 fixed program, the path is an argument
-        [program, "-dc", str(path)], capture_output=True, check=False
+        [program, "-dc", "--", str(path)], capture_output=True, check=False
     )
     if unpacked.returncode not in (0, 2):
         message = unpacked.stderr.decode(errors="replace").strip()
@@ -39,13 +42,18 @@ def _open(path: Path) -> fits.HDUList:
 
 
 def plain_header(header: fits.Header) -> Header:
-    """Copy a header to a mapping; keywords without the ``HIERARCH`` prefix, first card wins."""
+    """Copy a header to a mapping; keywords without the ``HIERARCH`` prefix, first card wins.
+
+    Cards that cannot be read are left out, as the scan does.
+    """
     values: Header = {}
     for card in header.cards:
-        keyword = card.keyword.removeprefix("HIERARCH ").strip()
+        try:
+            keyword, value = card.keyword.removeprefix("HIERARCH ").strip(), card.value
+        except fits.VerifyError:
+            continue
         if not keyword or keyword in {"COMMENT", "HISTORY"} or keyword in values:
             continue
-        value = card.value
         if isinstance(value, str | int | float | bool):
             values[keyword] = value
     return values
@@ -87,13 +95,15 @@ def read_planes(path: Path) -> tuple[Header, npt.NDArray[np.float32]]:
         If the file is absent, truncated, no FITS or holds no image.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", AstropyUserWarning)
-            with _open(path) as hdus:
-                header = plain_header(hdus[0].header)
-                data = hdus[0].data
-                planes = None if data is None else np.asarray(data, dtype=np.float32)
-    except (OSError, ValueError, TypeError, AstropyUserWarning, EOFError) as error:
+        # What is cut short fails by itself; odd cards concern nobody.
+        with (
+            warnings.catch_warnings(action="ignore", category=AstropyUserWarning),
+            _open(path) as hdus,
+        ):
+            header = plain_header(hdus[0].header)
+            data = hdus[0].data
+            planes = None if data is None else np.asarray(data, dtype=np.float32)
+    except (OSError, ValueError, TypeError, EOFError) as error:
         raise DataError(f"{path}: cannot be read as FITS: {error}") from error
     if planes is None or planes.ndim not in (2, 3):
         shape = None if planes is None else planes.shape
