@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spheredc_hpc.config.recipe import ImagingSettings, Recipe
 from spheredc_hpc.errors import DataError
-from spheredc_hpc.instrument.coronagraphs import off_axis_transmission
+from spheredc_hpc.instrument.constants import Constants
 from spheredc_hpc.kernels.parallel import worker_threads
 from spheredc_hpc.level2 import contrast, sequence, stack, table
 from spheredc_hpc.level2.engine import Method
@@ -19,6 +19,7 @@ from spheredc_hpc.level2.scene import Scene, scene_without
 from spheredc_hpc.level2.snr import snr_maps, source_labels
 from spheredc_hpc.level2.sources import LABEL_FWHM, Source, find_sources
 from spheredc_hpc.level2.throughput import measure_throughput
+from spheredc_hpc.level2.transmission import Transmission
 from spheredc_hpc.model.product import Status
 from spheredc_hpc.registry import ALGORITHMS
 from spheredc_hpc.store.cube import Level1Cube
@@ -52,7 +53,9 @@ class Level2Result:
     quality: dict[str, Any] = field(default_factory=dict)
 
 
-def reduce(cube: Level1Cube, recipe: Recipe, threads: int = 1) -> Level2Result:
+def reduce(
+    cube: Level1Cube, recipe: Recipe, threads: int = 1, constants: Constants | None = None
+) -> Level2Result:
     """Make companion images, S/N maps, detection limits and a list of sources.
 
     Parameters
@@ -63,6 +66,8 @@ def reduce(cube: Level1Cube, recipe: Recipe, threads: int = 1) -> Level2Result:
         Algorithm, strategy and settings.
     threads : int
         Threads to use. The result does not depend on it.
+    constants : Constants, optional
+        Instrument constants, for the coronagraph; the default table if absent.
 
     Returns
     -------
@@ -86,7 +91,8 @@ def reduce(cube: Level1Cube, recipe: Recipe, threads: int = 1) -> Level2Result:
         if not any(np.nanmax(np.abs(image), initial=0.0) > 0 for image in full.images):
             return Level2Result(None, Status.REJECTED, (f"{recipe.algorithm} leaves nothing",))
         sources, empty = find_sources(full, prepared.channels, method, recipe.imaging.detection_snr)
-        return _finished(cube, recipe, prepared, full, sources, empty)
+        case = _Case(cube, recipe, prepared, Transmission.of(cube, constants))
+        return _finished(case, full, sources, empty)
 
 
 def _obstacle(prepared: sequence.Sequence, recipe: Recipe, turn_deg: float) -> str:
@@ -107,13 +113,6 @@ def _obstacle(prepared: sequence.Sequence, recipe: Recipe, turn_deg: float) -> s
     if modes >= count - 1:
         return f"{modes} modes of {count} frames leave nothing"
     return ""
-
-
-def _transmission(cube: Level1Cube, separation_mas: Floats) -> tuple[Floats, bool]:
-    """Off-axis transmission at separations, and whether the coronagraph has a curve."""
-    name, arm = str(cube.attrs.get("coronagraph", "")), str(cube.attrs.get("arm", ""))
-    curve = off_axis_transmission(name, arm, separation_mas) if name else None
-    return (np.ones_like(separation_mas), False) if curve is None else (curve, True)
 
 
 def _separations(imaging: ImagingSettings, prepared: sequence.Sequence) -> Floats:
@@ -148,18 +147,23 @@ def _labels(side: int, sources: Sequence[Source], fwhm_px: float) -> NDArray[np.
     return source_labels(side, [source.place for source in sources], LABEL_FWHM * fwhm_px)
 
 
-def _finished(
-    cube: Level1Cube,
-    recipe: Recipe,
-    prepared: sequence.Sequence,
-    full: Scene,
-    sources: Sequence[Source],
-    empty: Scene,
-) -> Level2Result:
+@dataclass(frozen=True)
+class _Case:
+    """What a reduction started from."""
+
+    cube: Level1Cube
+    recipe: Recipe
+    prepared: sequence.Sequence
+    coronagraph: Transmission
+
+
+def _finished(case: _Case, full: Scene, sources: Sequence[Source], empty: Scene) -> Level2Result:
+    """Measure limits and statistics and put the product together."""
+    cube, recipe, prepared = case.cube, case.recipe, case.prepared
     channels = prepared.channels
     separation = _separations(recipe.imaging, prepared)
     curves = _curves(recipe.imaging, empty, sources, separation)
-    transmission, has_curve = _transmission(cube, separation)
+    transmission = case.coronagraph.at(separation)
     flux = np.array([channel.star.flux for channel in channels])
     each = [
         contrast.contrast_curves(c.noise, c.elements, f, c.throughput, transmission)
@@ -167,8 +171,8 @@ def _finished(
     ]
     together = _stack_contrast(empty, sources, curves, separation, transmission, flux)
     maps = [snr_maps(image, c.star.fwhm_px) for image, c in zip(full.images, channels, strict=True)]
-    rows = table.source_rows(cube, channels, sources, full.images[0].shape[0])
-    flags = _flags(cube, prepared, has_curve, flux)
+    rows = table.source_rows(case.coronagraph, channels, sources, full.side)
+    flags = _flags(cube, prepared, case.coronagraph.known, flux)
     mask = np.all(np.isfinite(np.stack(full.images)), axis=0)
     images = Level2Images(
         image=full.stack,

@@ -24,7 +24,7 @@ Place = tuple[float, float]
 
 # A peak is worth a fit from this share of the threshold on: the lobes of a source raise the
 # noise of its own ring until it is removed.
-_WORTH = 0.8
+_WORTH = 0.9
 # A peak of one channel must exceed the threshold by this much: several channels are several
 # chances for noise. With it they add a tenth to the false alarms of the stack.
 _CHANNEL_EXTRA = 0.5

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spheredc_hpc.instrument.coronagraphs import off_axis_transmission
 from spheredc_hpc.kernels.polar import sky_from_offset
 from spheredc_hpc.level2.sequence import Channel
 from spheredc_hpc.level2.sources import Source
-from spheredc_hpc.store.cube import Level1Cube
+from spheredc_hpc.level2.transmission import Transmission
 from spheredc_hpc.store.images import SOURCE_COLUMNS
 
 Floats = NDArray[np.float64]
@@ -37,14 +36,14 @@ class SourceRows:
 
 
 def source_rows(
-    cube: Level1Cube, channels: Sequence[Channel], sources: Sequence[Source], side: int
+    coronagraph: Transmission, channels: Sequence[Channel], sources: Sequence[Source], side: int
 ) -> SourceRows:
     """Convert fits to separations, position angles and contrasts.
 
     Parameters
     ----------
-    cube : Level1Cube
-        Gives the coronagraph.
+    coronagraph : Transmission
+        By which fluxes are divided.
     channels : sequence of Channel
         Pixel scales; positions refer to the first.
     sources : sequence of Source
@@ -82,13 +81,7 @@ def source_rows(
             "snr": source.snr,
         }
         table[i] = [row[name] for name in SOURCE_COLUMNS]
-        passed = _passed(cube, float(separation) * scale)
+        passed = float(coronagraph.at([float(separation) * scale])[0])
         contrast[i] = np.where(known, fit.contrast / passed, np.nan)
         error[i] = np.where(known, np.sqrt(np.diag(covariance)[2:]) / passed, np.nan)
     return SourceRows(table, contrast, error)
-
-
-def _passed(cube: Level1Cube, separation_mas: float) -> float:
-    name, arm = str(cube.attrs.get("coronagraph", "")), str(cube.attrs.get("arm", ""))
-    curve = off_axis_transmission(name, arm, [separation_mas]) if name else None
-    return 1.0 if curve is None else float(curve[0])

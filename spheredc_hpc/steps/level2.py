@@ -107,7 +107,8 @@ def _build(
     with stage("read"):
         cube = read_cube(source / CUBE)
     with stage("reduce"):
-        result = reduce(cube, recipe, threads)
+        constants = default_constants().with_overrides(config.constants)
+        result = reduce(cube, recipe, threads, constants)
     writer.quality |= result.quality
     if result.images is None or result.status is Status.REJECTED:
         for reason in result.reasons or ("the data allow no subtraction",):
