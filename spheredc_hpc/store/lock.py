@@ -32,7 +32,7 @@ def exclusive(path: Path) -> Iterator[None]:
     """
     while True:
         handle = _open(path)
-        if not _lock(handle, path):
+        if not acquire(handle, path):
             os.close(handle)
             yield
             return
@@ -54,6 +54,8 @@ def is_held(path: Path) -> bool:
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _names(path, handle):  # released meanwhile, and perhaps made anew by another
+            return path.exists()
         path.unlink(missing_ok=True)
     except BlockingIOError:
         return True
@@ -72,12 +74,14 @@ def _open(path: Path) -> int:
         raise ResourceError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _lock(handle: int, path: Path) -> bool:
+def acquire(handle: int, path: Path) -> bool:
+    """Lock an open file or directory, waiting if need be; False where there are no locks."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logger.info("waiting for the holder of %s", path)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("waiting for the holder of %s", path)
+            fcntl.flock(handle, fcntl.LOCK_EX)
     except OSError as error:
         logger.warning("%s: no locks on this file system (%s)", path, error.strerror)
         return False

@@ -6,7 +6,6 @@ everything is synced, and one rename publishes it. A directory without a receipt
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -35,6 +34,7 @@ from spheredc_hpc.store.codec import (
     to_plain,
     write_text,
 )
+from spheredc_hpc.store.lock import acquire
 from spheredc_hpc.store.runinfo import run_info
 
 RECEIPT = "receipt.json"
@@ -234,7 +234,7 @@ def _locked(directory: Path) -> Iterator[None]:
     """Hold the lock of a directory: two writers of one product publish one after the other."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        acquire(handle, directory)
         yield
     finally:
         os.close(handle)

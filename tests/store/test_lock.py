@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -57,6 +58,18 @@ def test_a_killed_holder_holds_nothing(tmp_path):
     assert not is_held(path)
     with exclusive(path):
         pass
+
+
+def test_looking_at_a_lock_leaves_the_next_holder_alone(tmp_path, monkeypatch):
+    path = tmp_path / "lock"
+    path.touch()
+    opened_before = os.open(path, os.O_RDWR)
+    path.unlink()
+    with exclusive(path):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", lambda *_args: opened_before)
+            assert is_held(path)
+        assert path.exists()
 
 
 def test_a_place_that_cannot_be_written_is_a_lack_of_resources(tmp_path):

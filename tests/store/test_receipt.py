@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import stat
@@ -112,6 +114,17 @@ def test_an_unwritable_place_is_a_resource_error(tmp_path):
         receipts.writing(place / "x", draft()),
     ):
         pass
+
+
+def test_a_file_system_without_locks_takes_products(tmp_path, monkeypatch):
+    def refuse(*_args):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    target = tmp_path / "observations" / "o" / "level2" / "r"
+    with receipts.writing(target, draft()) as writer:
+        (writer.path / "a").write_text("a")
+    assert receipts.verify(target) == []
 
 
 def test_an_unknown_flag_is_refused(product):
