@@ -6,6 +6,7 @@ everything is synced, and one rename publishes it. A directory without a receipt
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -43,6 +44,10 @@ KEPT = ".receipt.json"
 """Second name of the receipt. Snakemake removes the first one before it starts a job, which
 takes the product off the shelf; a job that finds it current puts it back."""
 _BESIDE = (RECEIPT, RUN, KEPT)
+_NO_PLACE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+    | {errno.ENOTDIR, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +173,7 @@ def writing(target: Path, draft: Draft) -> Iterator[ProductWriter]:
                 _sync_tree(beside)
                 _publish(beside, target, token)
             except OSError as error:
-                if error.errno is None:
+                if error.errno not in _NO_PLACE:
                     raise
                 raise ResourceError(f"cannot write {target}: {error}") from error
         finally:

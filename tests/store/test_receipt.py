@@ -82,6 +82,18 @@ def test_an_error_inside_leaves_nothing_and_keeps_the_old_version(product):
     assert [p.name for p in product.parent.iterdir()] == ["r"]
 
 
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), ResourceError),
+        (FileNotFoundError(errno.ENOENT, "No such file", "upstream"), FileNotFoundError),
+    ],
+)
+def test_only_a_lack_of_room_is_a_lack_of_resources(product, error, kind):
+    with pytest.raises(kind), receipts.writing(product, draft()):
+        raise error
+
+
 def test_equal_inputs_give_equal_receipts(product, tmp_path):
     again = tmp_path / "other" / "observations" / "o" / "level2" / "r"
     with receipts.writing(again, draft()) as writer:
