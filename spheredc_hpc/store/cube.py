@@ -191,7 +191,7 @@ def read_cube(path: Path) -> Level1Cube:
     Raises
     ------
     DataError
-        If the store is absent or a variable is missing.
+        If the store is absent or damaged, or a variable is missing.
     """
     try:
         with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
@@ -199,6 +199,6 @@ def read_cube(path: Path) -> Level1Cube:
             values = {name: dataset[name].to_numpy() for name in (*_UNITS, "ao", "quality")}
             metrics = tuple(str(name) for name in dataset["metric"].to_numpy())
             attrs = dict(dataset.attrs)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"{path} is no Level 1 cube: {error}") from error
     return Level1Cube(**values, metrics=metrics, attrs=attrs)

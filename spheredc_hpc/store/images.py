@@ -159,7 +159,7 @@ def read_images(path: Path) -> Level2Images:
     Raises
     ------
     DataError
-        If the store is absent or a variable is missing.
+        If the store is absent or damaged, or a variable is missing.
     """
     names = [f.name for f in fields(Level2Images) if f.name not in {"attrs", "residuals"}]
     try:
@@ -168,6 +168,6 @@ def read_images(path: Path) -> Level2Images:
             values: dict[str, Any] = {name: dataset[name].to_numpy() for name in names}
             residuals = dataset["residuals"].to_numpy() if "residuals" in dataset else None
             attrs = dict(dataset.attrs)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"{path} holds no Level 2 images: {error}") from error
     return Level2Images(**values, residuals=residuals, attrs=attrs)

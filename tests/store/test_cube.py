@@ -86,6 +86,16 @@ def test_shapes_that_do_not_fit_are_named():
         dataclasses.replace(cube, mjd=cube.mjd[:4])
 
 
+def test_a_damaged_shard_is_named(tmp_path):
+    write_cube(make_cube(), tmp_path / "cube.zarr")
+    for shard in (tmp_path / "cube.zarr" / "science").rglob("c/*/*/*/*"):
+        content = bytearray(shard.read_bytes())
+        content[4:64] = bytes(60)
+        shard.write_bytes(content)
+    with pytest.raises(DataError, match=r"cube\.zarr is no Level 1 cube"):
+        read_cube(tmp_path / "cube.zarr")
+
+
 def test_a_folder_without_a_cube_is_named(tmp_path):
     with pytest.raises(DataError, match=r"nothing\.zarr is no Level 1 cube"):
         read_cube(tmp_path / "nothing.zarr")
