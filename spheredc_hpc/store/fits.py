@@ -17,7 +17,10 @@ from spheredc_hpc.store.cube import to_dataset as cube_dataset
 from spheredc_hpc.store.images import read_images
 from spheredc_hpc.store.images import to_dataset as images_dataset
 
-_UNITS = {"adu/s": "adu/s", "mas": "mas", "deg": "deg", "px": "pixel", "um": "um", "d": "d"}
+_UNITS = {
+    **{unit: unit for unit in ("adu/s", "mas", "deg", "um", "d", "s")},
+    **{"px": "pixel", "mas/px": "mas/pixel", "(adu/s)**-2": "adu**-2 s**2"},
+}
 _SKY = ("image", "image_corrected", "image_snr", "cube", "snr", "snr_gaussian", "mask")
 
 
