@@ -6,7 +6,8 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import InitErrorDetails
 
 
 class Section(BaseModel):
@@ -28,3 +29,26 @@ def digest_of(values: object) -> str:
     """SHA-256 of the canonical JSON text of `values`, hexadecimal."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def nested(settings_class: type[Section], values: object, *place: str) -> Section:
+    """Make the section at `place` within the one being validated; its problems name the place.
+
+    Raises
+    ------
+    ValidationError
+        If `values` is no mapping or holds a wrong key or value.
+    """
+    try:
+        return settings_class.model_validate({} if values is None else values)
+    except ValidationError as error:
+        problems = [
+            InitErrorDetails(
+                type=problem["type"],
+                loc=(*place, *problem["loc"]),
+                input=problem["input"],
+                ctx=problem.get("ctx", {}),
+            )
+            for problem in error.errors()
+        ]
+        raise ValidationError.from_exception_data(error.title, problems) from error

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator
 
 from spheredc_hpc.config.association import AssociationSettings
-from spheredc_hpc.config.base import Section
+from spheredc_hpc.config.base import Section, nested
 from spheredc_hpc.config.output import OutputSettings
 from spheredc_hpc.config.recipe import Recipe, default_recipes
 from spheredc_hpc.errors import ConfigError
@@ -26,9 +26,11 @@ def _typed_sections(registry: Registry, given: Any) -> dict[str, Section]:
         raise ValueError(f"unknown {registry.kind} {unknown[0]!r}; known: {', '.join(registry)}")
     sections: dict[str, Section] = {}
     for name, entry in registry.items():
-        value = given.get(name, {})
+        value = given.get(name)
         settings_class = entry.settings or Section
-        sections[name] = value if isinstance(value, Section) else settings_class(**(value or {}))
+        sections[name] = (
+            value if isinstance(value, Section) else nested(settings_class, value, name)
+        )
     return sections
 
 

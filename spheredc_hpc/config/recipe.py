@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, model_validator
 
-from spheredc_hpc.config.base import Section, digest_of
+from spheredc_hpc.config.base import Section, digest_of, nested
 from spheredc_hpc.errors import ConfigError
 from spheredc_hpc.registry import ALGORITHMS
 
@@ -55,7 +55,7 @@ class Recipe(Section):
                 settings_class = ALGORITHMS[str(values["algorithm"])].settings or Section
             except ConfigError as error:
                 raise ValueError(str(error)) from error
-            values = {**values, "settings": settings_class(**given)}
+            values = {**values, "settings": nested(settings_class, given, "settings")}
         return values
 
     def label(self, name: str) -> str:

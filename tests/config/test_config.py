@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import jsonschema
 import pytest
 import yaml
 
@@ -25,8 +26,11 @@ def test_the_printed_defaults_are_the_defaults():
 def test_every_default_satisfies_the_schema():
     schema = json_schema()
     defaults = json.loads(json.dumps(Config().plain()))
+    jsonschema.validate(defaults, schema)
     assert set(defaults) == set(schema["properties"])
-    assert set(defaults["calibration"]) == set(schema["properties"]["calibration"]["properties"])
+    defaults["level2"]["pca-adi"]["settings"]["nope"] = 1
+    with pytest.raises(jsonschema.ValidationError, match="nope"):
+        jsonschema.validate(defaults, schema)
 
 
 @pytest.mark.parametrize(
@@ -36,9 +40,15 @@ def test_every_default_satisfies_the_schema():
         ({"output": {"umaks": "022"}}, "output.umaks: unknown key"),
         ({"output": {"umask": "9"}}, "output.umask: .*got '9'"),
         ({"calibration": {"flatt": {}}}, "unknown calibration 'flatt'; known: "),
-        ({"calibration": {"flat": {"nope": 1}}}, "nope"),
+        ({"calibration": {"flat": {"nope": 1}}}, "calibration.flat.nope: unknown key"),
+        ({"calibration": {"flat": [1]}}, r"calibration.flat: .*got \[1\]"),
+        ({"calibration": 3}, "calibration: .*expected a mapping, got int"),
         ({"level2": {"x": {"algorithm": "pcaa"}}}, "unknown algorithm 'pcaa'"),
-        ({"level2": {"x": {"algorithm": "pca", "settings": {"n_modes": 0}}}}, "n_modes"),
+        (
+            {"level2": {"x": {"algorithm": "pca", "settings": {"n_modes": -1}}}},
+            "level2.x.settings.n_modes: .*got -1",
+        ),
+        ({"level2": {"x": {"algorithm": "pca", "settings": [1]}}}, r"level2.x.settings: .*\[1\]"),
         ({"level2": {"Bad Name": {"algorithm": "pca"}}}, "recipe name 'Bad Name'"),
         ({"association": {"flat": {"nominal_h": 99, "acceptable_h": 1}}}, "windows must grow"),
     ],
