@@ -9,6 +9,11 @@ from pathlib import Path
 from spheredc_hpc.config import digest_of
 from spheredc_hpc.errors import ConfigError, DataError, SphereDCError
 from spheredc_hpc.model.product import Receipt
+from spheredc_hpc.model.provenance import (
+    PRODUCT_VERSIONS,
+    environment_digest,
+    software_version,
+)
 from spheredc_hpc.steps.layout import split_product
 from spheredc_hpc.store import receipt as receipts
 from spheredc_hpc.store.codec import canonical_json, read_json, to_plain, write_text
@@ -23,8 +28,9 @@ def failure_path(root: Path, product_id: str) -> Path:
 
 
 def draft_digest(draft: receipts.Draft) -> str:
-    """Digest of everything that a draft says."""
-    return digest_of(to_plain(draft))
+    """Digest of everything that a draft says and of the software that acts on it."""
+    software = [PRODUCT_VERSIONS.get(draft.kind, 0), software_version(), environment_digest()]
+    return digest_of([to_plain(draft), software])
 
 
 def make(

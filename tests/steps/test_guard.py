@@ -6,6 +6,7 @@ import pytest
 
 from spheredc_hpc.errors import ConfigError, DataError, ResourceError
 from spheredc_hpc.model.product import InputRef
+from spheredc_hpc.model.provenance import PRODUCT_VERSIONS
 from spheredc_hpc.steps.guard import failure_path, make
 from spheredc_hpc.steps.layout import split_product
 from spheredc_hpc.store.receipt import Draft
@@ -60,6 +61,16 @@ def test_what_failed_for_good_fails_at_once_with_equal_inputs(target, error):
     assert build.calls == 1
     with pytest.raises(type(error)):
         make(target, draft("b"), build)
+    assert build.calls == 2
+
+
+def test_mended_software_tries_again(target, monkeypatch):
+    build = Build(DataError("bad frame"))
+    with pytest.raises(DataError):
+        make(target, draft(), build)
+    monkeypatch.setitem(PRODUCT_VERSIONS, "level1", PRODUCT_VERSIONS["level1"] + 1)
+    build.error = None
+    make(target, draft(), build)
     assert build.calls == 2
 
 
