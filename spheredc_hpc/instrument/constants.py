@@ -282,9 +282,7 @@ def _refuse_overlaps(rows: tuple[Constant, ...]) -> None:
     for row in rows:
         by_selector.setdefault(row.selector, []).append(row)
     for same in by_selector.values():
-        spans = sorted(
-            (row.valid_from_mjd or -math.inf, row.valid_to_mjd or math.inf) for row in same
-        )
+        spans = sorted(_span(row) for row in same)
         for (_, end), (start, _) in itertools.pairwise(spans):
             if start < end:
                 raise ConfigError(f"constant {same[0].label} has two rows for MJD {start}")

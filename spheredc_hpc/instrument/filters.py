@@ -30,9 +30,7 @@ SINGLE_BAND = (
 )
 SPECTROSCOPIC = ("S_LR", "S_MR", "W_YJH", "W_YHJKs", "W_YJHKs")
 POLARISERS = ("DP_0_", "DP_45_")
-_BY_UPPER_CASE = {
-    name.upper(): name for name in (*DUAL_BAND, *SINGLE_BAND, *SPECTROSCOPIC, *POLARISERS)
-}
+_BY_UPPER_CASE = {name.upper(): name for name in (*DUAL_BAND, *SINGLE_BAND, *SPECTROSCOPIC)}
 _PREFIXES = (("FILT_BBF_", "BB_"), ("FILT_NBF_", "NB_"), ("B_", "BB_"), ("N_", "NB_"))
 _ND = re.compile(r"(?:CPI_)?ND_?(\d)(?:\.(\d))?")
 
