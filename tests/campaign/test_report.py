@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from PIL import Image
 from synthetic_products import COMPANIONS, level1_cube, level2_images
 from synthetic_root import FLAT, ODD_TARGET, PLAN, RECIPES, _draft, make_root
@@ -22,6 +23,7 @@ from spheredc_hpc.campaign.report import write, write_report
 from spheredc_hpc.errors import ConfigError
 from spheredc_hpc.model.association import Association
 from spheredc_hpc.model.quality import FLAGS
+from spheredc_hpc.steps.level1 import RAW_PICTURE
 from spheredc_hpc.store import receipt as receipts
 from spheredc_hpc.store.codec import read_record, write_record
 from spheredc_hpc.store.cube import write_cube
@@ -120,7 +122,7 @@ def test_every_picture_decodes(source: str) -> None:
     pictures = re.findall(r'href="data:image/png;base64,([^"]+)"', source)
     # Raw, Level 1, PSF, then per recipe S/N of the stack, image, corrected, two S/N maps, and
     # four thumbnails; each with its colour bar. The failed observation has its raw plane too.
-    assert len(pictures) == 2 * (3 + 3 * 5 + 4 + 1)
+    assert len(pictures) == 2 * (3 + len(RECIPES) * 5 + 4 + 1)
     for picture in pictures:
         with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
             image.load()
@@ -254,6 +256,17 @@ def test_a_raw_file_that_is_gone_is_said_to_be_gone(
 ) -> None:
     root, names = fresh
     shutil.rmtree(root / "observations" / names["reduced"] / "level2")
+    lose_raw_files(root)
+    text = parse(write_report(root, PLAN)).text
+    assert "The raw file is no longer there: /nowhere/gone.fits" in text
+    # Level 1 may have kept a small picture of it.
+    picture = fits.PrimaryHDU(np.ones((8, 16), np.float32))
+    picture.writeto(root / "observations" / names["reduced"] / "level1" / RAW_PICTURE)
+    page = parse(write_report(root, PLAN))
+    assert "gone.fits, no longer there" in page.text
+
+
+def lose_raw_files(root: Path) -> None:
     for path in (root / "plan" / PLAN / "associations").glob("*.json"):
         association = read_record(Association, path)
         frames = {
@@ -261,8 +274,6 @@ def test_a_raw_file_that_is_gone_is_said_to_be_gone(
             for role, refs in association.frames.items()
         }
         write_record(replace(association, frames=frames), path)
-    text = parse(write_report(root, PLAN)).text
-    assert "The raw file is no longer there: /nowhere/gone.fits" in text
 
 
 @pytest.mark.usefixtures("_undrawn")

@@ -21,7 +21,7 @@ from spheredc_hpc.store.images import write_images
 from spheredc_hpc.store.runinfo import stage
 
 PLAN = "night"
-RECIPES = ("cadi-adi-0a1b2c3d", "no-adi-5e6f7a8b", "pca-adi-k20-3f9c01ab")
+RECIPES = ("cadi-adi-0a1b2c3d", "pca-adi-k20-3f9c01ab")
 ODD_TARGET = "<b>x&y"
 KEY = ObservationKey("2016-09-15", "1421377", "IRDIS", "DBI", "DB_H23", "PUPIL", "N_ALC_YJH_S")
 FLAT, BACKGROUND, BAD = (
