@@ -31,6 +31,7 @@ BEAT_S = 30.0
 _STEPS = re.compile(r"^(\d+) of (\d+) steps \(")
 _TOTAL = re.compile(r"^total\s+(\d+)\s*$")
 _RULE = re.compile(r"^(?:local)?rule (\w+):")
+_REASON = re.compile(r"^\s+reason: (.+)$")
 _WILDCARDS = re.compile(r"^\s+wildcards: (.+)$")
 
 
@@ -57,6 +58,25 @@ class EngineOptions:
 
 
 @dataclass(frozen=True)
+class Job:
+    """A job that Snakemake started, or would start.
+
+    Attributes
+    ----------
+    rule : str
+        Name of the rule.
+    subject : str
+        What it works on: the values of the wildcards.
+    reason : str
+        Why it has to run, in Snakemake's words.
+    """
+
+    rule: str
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class EngineResult:
     """How Snakemake ended.
 
@@ -68,12 +88,15 @@ class EngineResult:
         Jobs that the plan needed, and those that ended well (without the target rule).
     log : Path
         Everything that Snakemake said.
+    jobs : tuple of Job
+        In the order of their start; a job that was tried again is there again.
     """
 
     returncode: int
     total: int
     done: int
     log: Path
+    jobs: tuple[Job, ...] = ()
 
 
 def command_line(root: Path, plan: str, options: EngineOptions) -> list[str]:
@@ -138,12 +161,15 @@ def run_snakemake(
         )
         try:
             with _draining(process), progress, log.open(encoding="utf-8", errors="replace") as said:
-                total, done = _follow(process, said, progress, ownership)
+                follower = Follower(progress)
+                _follow(process, said, follower, ownership)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-    return EngineResult(process.returncode, total, done, log)
+    return EngineResult(
+        process.returncode, follower.total, follower.done, log, tuple(follower.jobs)
+    )
 
 
 @contextmanager
@@ -165,35 +191,63 @@ def _draining(process: subprocess.Popen[bytes]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+class Follower:
+    """Reads the log of Snakemake line by line.
+
+    Parameters
+    ----------
+    progress : Progress
+        Told of what is read.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.total = 0
+        self.done = 0
+        self.jobs: list[Job] = []
+        self._rule = ""
+        self._reason = ""
+        self._pending = ""
+
+    def read(self, piece: str) -> None:
+        """Take in a line, or a part of one that is still being written."""
+        self._pending += piece
+        if self._pending.endswith("\n"):
+            line, self._pending = self._pending, ""
+            self._line(line)
+
+    def _line(self, line: str) -> None:
+        if (match := _RULE.match(line)) is not None:
+            self._rule, self._reason = match[1], ""
+        elif (match := _REASON.match(line)) is not None:
+            self._reason = match[1]
+        elif (match := _WILDCARDS.match(line)) is not None:
+            subject = " ".join(part.partition("=")[2] for part in match[1].split(", "))
+            self.jobs.append(Job(self._rule, subject, self._reason))
+            self.progress.started(f"{self._rule} {subject}")
+        elif (match := _TOTAL.match(line)) is not None:
+            self.total = int(match[1])
+            self.progress.update(self.done, self.total)
+        elif (match := _STEPS.match(line)) is not None:
+            self.done, self.total = int(match[1]), int(match[2])
+            self.progress.update(self.done, self.total)
+
+
 def _follow(
     process: subprocess.Popen[bytes],
     said: Iterator[str],
-    progress: Progress,
+    follower: Follower,
     ownership: Ownership,
-) -> tuple[int, int]:
-    total = done = 0
-    rule, beaten, pending = "", time.monotonic(), ""
+) -> None:
+    beaten = time.monotonic()
     while True:
         ended = process.poll() is not None
         for piece in said:
-            pending += piece
-            if not pending.endswith("\n"):
-                continue
-            line, pending = pending, ""
-            if (match := _RULE.match(line)) is not None:
-                rule = match[1]
-            elif (match := _WILDCARDS.match(line)) is not None:
-                progress.started(rule, match[1])
-            elif (match := _TOTAL.match(line)) is not None:
-                total = int(match[1])
-                progress.update(done, total)
-            elif (match := _STEPS.match(line)) is not None:
-                done, total = int(match[1]), int(match[2])
-                progress.update(done, total)
+            follower.read(piece)
         if ended:
-            return total, done
+            return
         if time.monotonic() - beaten > BEAT_S:
             beaten = time.monotonic()
             ownership.beat()
-        progress.tick()
+        follower.progress.tick()
         time.sleep(POLL_S)

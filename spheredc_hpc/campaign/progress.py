@@ -54,10 +54,9 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def started(self, rule: str, wildcards: str) -> None:
+    def started(self, job: str) -> None:
         """Tell that a job has started."""
-        values = [part.partition("=")[2] for part in wildcards.split(", ")]
-        self.latest = " ".join([rule, *values])
+        self.latest = job
         self._show()
 
     def update(self, done: int, total: int) -> None:

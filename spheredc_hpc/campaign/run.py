@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from spheredc_hpc.errors import ExternalError
 logger = logging.getLogger(__name__)
 
 PLAN = "default"
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,14 @@ class RunResult:
         How Snakemake ended.
     report : Path or None
         The page.
+    unreadable : tuple of str
+        Raw files that could not be read, each with the reason.
     """
 
     summary: Summary | None
     engine: EngineResult
     report: Path | None
+    unreadable: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -82,6 +87,7 @@ class RunResult:
             "jobs": {"total": self.engine.total, "done": self.engine.done},
             "log": str(self.engine.log),
             "report": None if self.report is None else str(self.report),
+            "unreadable": list(self.unreadable),
             "exit_code": self.exit_code,
         }
         return values | ({} if self.summary is None else self.summary.plain())
@@ -109,25 +115,26 @@ def reduce(request: RunRequest) -> RunResult:
         If another run is at work in the root, or Snakemake itself fails.
     """
     with owning(request.root.absolute()) as ownership:
-        _plan(ownership.root, request)
+        unreadable = _plan(ownership.root, request)
         done = run_snakemake(ownership, request.plan, request.engine, Progress(request.quiet))
         if request.engine.dry_run:
             _check(done, None)
-            return RunResult(None, done, None)
+            return RunResult(None, done, None, unreadable)
         summary = summarise(ownership.root, request.plan)
         _check(done, summary)
         _publish(ownership.root)
-        page = _report(ownership, request)
-        return RunResult(summary, done, page)
+        page = _report(ownership, request, changed=done.total > 0)
+        return RunResult(summary, done, page, unreadable)
 
 
-def _plan(root: Path, request: RunRequest) -> None:
+def _plan(root: Path, request: RunRequest) -> tuple[str, ...]:
     from spheredc_hpc.catalog.plan import plan
     from spheredc_hpc.catalog.scan import scan
 
     write_workflow(root, request.plan, request.config)
-    scan(request.raw, root, request.config, workers=request.engine.cores)
+    found = scan(request.raw, root, request.config, workers=request.engine.cores)
     plan(root, request.plan, request.config, request.raw)
+    return tuple(note.reason for note in found.errors)
 
 
 def _publish(root: Path) -> None:
@@ -136,12 +143,20 @@ def _publish(root: Path) -> None:
     publish(root)
 
 
-def _report(ownership: Ownership, request: RunRequest) -> Path | None:
+def _report(ownership: Ownership, request: RunRequest, *, changed: bool) -> Path | None:
+    """Write the report; the one of an earlier run will do if no job ran and no plan changed."""
     if not request.report:
         return None
-    from spheredc_hpc.campaign.report.write import write_report
+    from spheredc_hpc.campaign.report import write_report
 
-    return write_report(ownership.root, request.plan)
+    page = ownership.root / PAGE
+    if not changed and page.is_file():
+        planned = (ownership.root / "plan" / request.plan).rglob("*")
+        if max(path.stat().st_mtime_ns for path in planned) <= page.stat().st_mtime_ns:
+            return page
+    write_report(ownership.root, request.plan, page)
+    os.utime(page)
+    return page
 
 
 def _check(done: EngineResult, summary: Summary | None) -> None:

@@ -26,10 +26,16 @@ def finish(result: RunResult, as_json: bool) -> None:
     """Print what was made and leave with the exit code of the run."""
     from spheredc_hpc.cli._output import print_json
 
+    if result.unreadable and not as_json:
+        typer.echo(f"{len(result.unreadable)} unreadable")
+        for reason in result.unreadable:
+            typer.echo(f"          {reason}")
     if as_json:
         print_json(result.plain())
     elif result.summary is None:
-        typer.echo(result.engine.log.read_text(encoding="utf-8"), nl=False)
+        for job in result.engine.jobs:
+            typer.echo(f"{job.rule:<10} {job.subject}: {job.reason}")
+        typer.echo(f"{len(result.engine.jobs)} jobs to do")
     else:
         if result.engine.total == 0:
             typer.echo("nothing to do: everything is there and up to date")

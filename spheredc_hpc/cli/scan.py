@@ -27,10 +27,9 @@ def scan(
         print_json({"schema_version": 1, **asdict(done)})
         return
     typer.echo(f"{done.n_files} files, {done.n_read} read, {done.n_vanished} vanished")
-    found = done.found
-    for name, count in found.classes.items():
+    for name, count in done.classes.items():
         typer.echo(f"{count:>6}  {name}")
-    for kind, notes in (("error", found.errors), ("unknown", found.unknown)):
+    for kind, notes in (("error", done.errors), ("unknown", done.unknown)):
         for note in notes:
             typer.echo(f"{kind}: {note.reason or note.path}")
     for line in done.notes:
