@@ -112,9 +112,13 @@ def _derotation(
     north = constants.value("true_north_deg", arm="IRDIS", mjd=mjd)
     if scenario.pointing.tracking == "FIELD":
         return np.full_like(parang, scenario.pointing.posang_deg + north)
+    return np.asarray(parang + error + pupil_zero_deg(constants, mjd) + north)
+
+
+def pupil_zero_deg(constants: Constants, mjd: float) -> float:
+    """Angle between detector and pupil in pupil tracking [deg]."""
     zero = constants.value("pupil_offset_deg", mjd=mjd)
-    zero += constants.value("instrument_offset_deg", arm="IRDIS", mjd=mjd)
-    return np.asarray(parang + error + zero + north)
+    return zero + constants.value("instrument_offset_deg", arm="IRDIS", mjd=mjd)
 
 
 def _mask_px(

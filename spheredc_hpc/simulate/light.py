@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spheredc_hpc.instrument.constants import Constants
 from spheredc_hpc.instrument.filters import Band, nd_transmission
 from spheredc_hpc.simulate.detector import Readout
-from spheredc_hpc.simulate.frames import SkyFile, companion_offsets_px
+from spheredc_hpc.simulate.frames import SkyFile, companion_offsets_px, pupil_zero_deg
 from spheredc_hpc.simulate.keywords import HeaderMaker
 from spheredc_hpc.simulate.optics import (
     Aberrations,
@@ -170,10 +170,16 @@ def _add_sources(
 
 
 def _spider_turn_deg(night: Night, sky: SkyFile, plane: int) -> float:
-    """Turn of the spiders on the detector: none in pupil tracking, the field's otherwise."""
-    if night.scenario.pointing.tracking == "PUPIL":
+    """Turn of the spiders on the detector since pupil tracking, counter-clockwise.
+
+    A spider keeps its direction on the sky whatever the derotator does, so that it turns by
+    the derotation of pupil tracking less that of field tracking.
+    """
+    pointing = night.scenario.pointing
+    if pointing.tracking == "PUPIL":
         return 0.0
-    return float(-sky.parang_deg[plane].mean())
+    zero = pupil_zero_deg(night.constants, night.files[0].start_mjd)
+    return float(sky.parang_deg[plane].mean() + zero - pointing.posang_deg)
 
 
 def _add_star(half: Floats, star: Floats, grid: Grid, rate: np.float32, far: Floats) -> None:
