@@ -45,7 +45,9 @@ class Exposure(Section):
     files: int = Field(1, ge=0, description="Number of files.")
     ndit: int = Field(1, ge=1, description="Integrations per file.")
     dit_s: float = Field(64.0, ge=0.8375, description="Integration time [s].")
-    nd: str = Field("OPEN", description="Neutral density: OPEN, ND_1.0, ND_2.0, ND_3.5.")
+    nd: Literal["OPEN", "ND_1.0", "ND_2.0", "ND_3.5"] = Field(
+        "OPEN", description="Neutral density."
+    )
 
 
 class Sequence(Section):
@@ -267,7 +269,8 @@ def parse_scenario(values: Mapping[str, Any]) -> IrdisScenario:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "scenario"
-        raise ConfigError(f"scenario: {where}: {first['msg']}") from error
+        message = f"scenario: {where}: {first['msg']}, got {first['input']!r}"
+        raise ConfigError(message) from error
 
 
 def scenario_names() -> list[str]:

@@ -52,7 +52,8 @@ def test_merging_replaces_lists_and_scalars():
         ({"taget": {}}, "taget"),
         ({"companions": [{"separation_mas": 0, "position_angle_deg": 0, "contrast": [1, 1]}]}, "0"),
         ({"base": "no-such-night"}, "no-such-night"),
-        ({"sequence": {"object": {"dit_s": 0.1}}}, "dit_s"),
+        ({"sequence": {"object": {"dit_s": 0.1}}}, "dit_s.*got 0.1"),
+        ({"sequence": {"flux_before": {"nd": "ND_2"}}}, "nd.*got 'ND_2'"),
         ({"pointing": {"smear_steps": 3}}, "smear_steps"),
     ],
 )
