@@ -161,7 +161,7 @@ class HeaderMaker:
             "ESO DET SEQ UTC": iso_from_mjd(file.start_mjd),
             "ESO DET SEQ1 DIT": file.dit_s,
             "ESO DET SEQ1 EXPTIME": duration,
-            "ESO DET SEQ1 MINDIT": min(0.97 * file.dit_s, file.dit_s),
+            "ESO DET SEQ1 MINDIT": 0.97 * file.dit_s,
             "ESO DET SEQ1 REALDIT": file.dit_s,
         }
 

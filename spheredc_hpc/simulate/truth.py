@@ -101,7 +101,7 @@ def _integration_truth(
     parang, turn = sky.parang_deg[plane], sky.derotation_deg[plane]
     entry: dict[str, Any] = {
         "mjd_mid": float(file.mid_mjd[plane]),
-        "parang_mid_deg": float(parang[len(parang) // 2]),
+        "parang_mid_deg": float(parang[(len(parang) - 1) // 2 : len(parang) // 2 + 1].mean()),
         "parang_mean_deg": float(parang.mean()),
         "derotation_mean_deg": float(turn.mean()),
         "derotation_first_deg": float(turn[0]),
