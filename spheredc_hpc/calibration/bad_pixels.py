@@ -26,6 +26,7 @@ from spheredc_hpc.registry import calibration
 Image = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 BLOCK_PX = 64
+AROUND_PX = 12
 
 
 class Cause(IntFlag):
@@ -47,7 +48,10 @@ class BadPixelSettings(Section):
         1.5, gt=1, description="Response to the lamp above which a pixel is bad."
     )
     response_sigma: float = Field(
-        5.0, gt=1, description="Distance from the smooth response [robust standard deviations]."
+        10.0,
+        gt=1,
+        description="Distance from the response around [robust standard deviations]; real flats "
+        "have a tail of low response, so that 10 of these are 5 plain ones.",
     )
     hot_sigma: float = Field(
         5.0, gt=1, description="Excess over the smooth background [robust standard deviations]."
@@ -138,8 +142,11 @@ def _causes(
 
 
 def odd_response(response: Image, settings: BadPixelSettings) -> Mask:
-    """Find pixels whose response departs from the smooth illumination, or that have none."""
-    local = response / smooth_part(response, BLOCK_PX)
+    """Find pixels whose response departs from that around them, or that have none.
+
+    The comparison is with medians of small blocks, which follow the steep fall at the edges.
+    """
+    local = response / smooth_part(response, AROUND_PX)
     limit = settings.response_sigma * robust_sigma(local)
     with np.errstate(invalid="ignore"):
         good = (np.abs(local - 1) <= limit) & (local >= settings.lowest_response)

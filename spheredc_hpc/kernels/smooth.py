@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +42,15 @@ def block_medians(
         raise KernelInputError(f"blocks of {block} px on an image of shape {image.shape}")
     if not np.isfinite(image).any():
         raise KernelInputError("no finite pixel to take a median of")
-    edges = [_edges(n, block) for n in image.shape]
-    medians = np.empty((len(edges[0]) - 1, len(edges[1]) - 1))
+    counts = [max(n // block, 1) for n in image.shape]
+    edges = [
+        np.array([*(np.arange(k) * block), n]) for k, n in zip(counts, image.shape, strict=True)
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # blocks without data
-        for i in range(medians.shape[0]):
-            strip = image[edges[0][i] : edges[0][i + 1]]
-            for j in range(medians.shape[1]):
-                medians[i, j] = np.nanmedian(strip[:, edges[1][j] : edges[1][j + 1]])
+        medians = np.stack(
+            [_strip_medians(image[low:high], counts[1], block) for low, high in pairwise(edges[0])]
+        )
     medians[~np.isfinite(medians)] = np.nanmedian(medians)
     rows, columns = ((edge[:-1] + edge[1:] - 1) / 2 for edge in edges)
     return rows, columns, medians
@@ -66,30 +68,36 @@ def smooth_part(image: Image, block: int = 64) -> Image:
 
     Notes
     -----
-    Bicubic spline through the block medians; constant beyond the middles of the outer blocks.
+    Bicubic spline through the block medians, carried on linearly to the edges.
     """
     rows, columns, medians = block_medians(image, block)
-    orders = [min(3, n - 1) for n in medians.shape]
+    rows, medians = _to_edges(rows, medians, image.shape[0])
+    columns, medians = _to_edges(columns, medians.T, image.shape[1])
+    orders = [min(3, len(nodes) - 1) for nodes in (rows, columns)]
+    spline = RectBivariateSpline(rows, columns, medians.T, kx=orders[0], ky=orders[1])
     ny, nx = image.shape
-    y = np.clip(np.arange(ny), rows[0], rows[-1])
-    x = np.clip(np.arange(nx), columns[0], columns[-1])
-    if min(orders) < 1:
-        values = np.interp(y if medians.shape[0] > 1 else x, *_line(rows, columns, medians))
-        tall = medians.shape[0] > 1
-        spread = values[:, np.newaxis] if tall else values[np.newaxis]
-        return np.broadcast_to(spread, image.shape).astype(np.float32)
-    spline = RectBivariateSpline(rows, columns, medians, kx=orders[0], ky=orders[1])
-    return np.asarray(spline(y, x), dtype=np.float32)
+    return np.asarray(spline(np.arange(ny), np.arange(nx)), dtype=np.float32)
 
 
-def _edges(n: int, block: int) -> NDArray[np.int64]:
-    count = max(n // block, 1)
-    edges = np.arange(count + 1) * block
-    edges[-1] = n
-    return edges
+def _strip_medians(strip: Image, count: int, block: int) -> NDArray[np.float64]:
+    """Medians of the blocks of one strip; the last block takes what is left over."""
+    whole = (count - 1) * block
+    boxes = strip[:, :whole].reshape(strip.shape[0], count - 1, block)
+    first = np.nanmedian(np.moveaxis(boxes, 1, 0).reshape(count - 1, -1), axis=1)
+    return np.append(first, np.nanmedian(strip[:, whole:])).astype(np.float64)
 
 
-def _line(
-    rows: NDArray[np.float64], columns: NDArray[np.float64], medians: NDArray[np.float64]
+def _to_edges(
+    nodes: NDArray[np.float64], values: NDArray[np.float64], n: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return (rows, medians[:, 0]) if medians.shape[0] > 1 else (columns, medians[0])
+    """Add a node at both ends of the first axis, on the line through the next two."""
+    if len(nodes) == 1:
+        return np.array([0.0, n - 1.0]), np.concatenate([values, values])
+    ends = []
+    for at, near, next_one in ((0.0, 0, 1), (n - 1.0, -1, -2)):
+        slope = (values[near] - values[next_one]) / (nodes[near] - nodes[next_one])
+        ends.append(values[near] + slope * (at - nodes[near]))
+    return (
+        np.concatenate([[0.0], nodes, [n - 1.0]]),
+        np.concatenate([ends[0][np.newaxis], values, ends[1][np.newaxis]]),
+    )

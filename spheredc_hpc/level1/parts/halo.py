@@ -64,8 +64,9 @@ def halo_centre(image: Image, guess_xy: tuple[float, float], settings: HaloSetti
     """
     start = brightest(image, guess_xy, settings.search_px)
     centre = start
+    flat = _equal_contrast(image)
     for _ in range(ROUNDS):
-        moved = _symmetry_point(image, centre, settings)
+        moved = _symmetry_point(flat, centre, settings)
         done = float(np.hypot(*(moved - centre))) < 0.01
         centre = moved
         if done:
@@ -88,20 +89,19 @@ def brightest(image: Image, guess_xy: tuple[float, float], reach_px: float) -> F
     return np.array([column, row], dtype=np.float64)
 
 
-def _symmetry_point(image: Image, centre: Floats, settings: HaloSettings) -> Floats:
+def _symmetry_point(flat: Image, centre: Floats, settings: HaloSettings) -> Floats:
     half = int(np.ceil(settings.outer_px)) + 2
     x0, y0 = round(float(centre[0])) - half, round(float(centre[1])) - half
-    cut = image[max(y0, 0) : y0 + 2 * half + 1, max(x0, 0) : x0 + 2 * half + 1]
+    cut = flat[max(y0, 0) : y0 + 2 * half + 1, max(x0, 0) : x0 + 2 * half + 1].copy()
     if min(x0, y0) < 0 or cut.shape != (2 * half + 1, 2 * half + 1):
         raise KernelInputError(f"halo window at {centre.round(1).tolist()} leaves the image")
-    flat = _equal_contrast(cut)
     y, x = np.indices(cut.shape)
     radius = np.hypot(x - (centre[0] - x0), y - (centre[1] - y0))
     edge = np.clip((settings.outer_px - radius) / 8, 0, 1)
     core = np.clip((radius - settings.inner_px) / 3, 0, 1)
-    flat *= (edge * core).astype(np.float32)
+    cut *= (edge * core).astype(np.float32)
     size = fft.next_fast_len(2 * cut.shape[0], real=True)
-    spectrum = fft.rfft2(flat, s=(size, size))
+    spectrum = fft.rfft2(cut, s=(size, size))
     product = fft.irfft2(spectrum * spectrum, s=(size, size))
     middle = 2 * half
     reach = 8
@@ -113,10 +113,10 @@ def _symmetry_point(image: Image, centre: Floats, settings: HaloSettings) -> Flo
     return np.array([x0 + (peak_x - 3 + fit.x) / 2, y0 + (peak_y - 3 + fit.y) / 2])
 
 
-def _equal_contrast(cut: Image) -> Image:
+def _equal_contrast(image: Image) -> Image:
     """Remove large scales and divide by the local amplitude of what is left."""
-    sharp = cut - median_background(cut, 15)
-    rows, columns = (box_matrix(n, 21) for n in cut.shape)
+    sharp = image - median_background(image, 15)
+    rows, columns = (box_matrix(n, 21) for n in image.shape)
     power = apply_columns(apply_rows(rows, sharp * sharp), columns)
     floor = np.float32(0.05 * np.median(power))
     return np.asarray(sharp / np.sqrt(power + floor), dtype=np.float32)

@@ -24,6 +24,8 @@ from spheredc_hpc.level1.io import Floats, Image, Mask
 
 # Pixels this far from the fitted spot, in rms of the residuals, are left out of a second fit.
 OUTLIER_RMS = 5.0
+# The box mean that is taken out before the search, in units (odd) of the box of a spot.
+WIDER = 7
 
 
 class SpotSettings(Section):
@@ -145,14 +147,11 @@ def measure_spots(
     SpotCentre or None
         None if no pattern stands out in the search box.
     """
-    sharp = image
-    if settings.high_pass_px:
-        sharp = image - median_background(image, settings.high_pass_px)
-    found = find_pattern(sharp, pattern, settings)
+    found = find_pattern(image, pattern, settings)
     if found is None:
         return None
     fits = [
-        _fit_spot(sharp, good, found + offset, angle, pattern.fwhm_px, settings)
+        _fit_spot(image, good, found + offset, angle, pattern.fwhm_px, settings)
         for offset, angle in zip(pattern.offsets, pattern.angles_deg, strict=True)
     ]
     if any(fit is None for fit in fits):
@@ -169,11 +168,12 @@ def measure_spots(
     return SpotCentre(xy, covariance, spots, departures, flux, tuple(problems))
 
 
-def find_pattern(sharp: Image, pattern: Pattern, settings: SpotSettings) -> Floats | None:
+def find_pattern(image: Image, pattern: Pattern, settings: SpotSettings) -> Floats | None:
     """Search the star position at which all four spots are bright.
 
-    The image is averaged over about one spot; the score of a position is the sum of the three
-    faintest of its four spots, so that one bright companion or hit does not decide.
+    The image is averaged over about one spot, less its mean over a wider box; the score of a
+    position is the sum of the three faintest of its four spots, so that one bright companion
+    or hit does not decide.
 
     Returns
     -------
@@ -182,13 +182,12 @@ def find_pattern(sharp: Image, pattern: Pattern, settings: SpotSettings) -> Floa
     """
     reach = settings.search_px
     width = max(round(pattern.fwhm_px) | 1, 3)
-    rows, columns = (box_matrix(n, width) for n in sharp.shape)
-    smooth = apply_columns(apply_rows(rows, sharp), columns)
+    smooth = _box_mean(image, width) - _box_mean(image, WIDER * width)
     values = []
     for offset in pattern.offsets:
         x = round(pattern.guess_xy[0] + offset[0]) - reach
         y = round(pattern.guess_xy[1] + offset[1]) - reach
-        if min(x, y) < 0 or x + 2 * reach >= sharp.shape[1] or y + 2 * reach >= sharp.shape[0]:
+        if min(x, y) < 0 or x + 2 * reach >= image.shape[1] or y + 2 * reach >= image.shape[0]:
             return None
         values.append(smooth[y : y + 2 * reach + 1, x : x + 2 * reach + 1])
     score = np.sort(np.stack(values), axis=0)[:3].sum(axis=0)
@@ -202,15 +201,22 @@ def find_pattern(sharp: Image, pattern: Pattern, settings: SpotSettings) -> Floa
     )
 
 
+def _box_mean(image: Image, width: int) -> Image:
+    rows, columns = (box_matrix(n, width) for n in image.shape)
+    return apply_columns(apply_rows(rows, image), columns)
+
+
 def _fit_spot(
-    sharp: Image, good: Mask, at: Floats, angle: float, fwhm_px: float, settings: SpotSettings
+    image: Image, good: Mask, at: Floats, angle: float, fwhm_px: float, settings: SpotSettings
 ) -> GaussianFit | None:
     half = settings.box_px // 2
     x0, y0 = round(float(at[0])) - half, round(float(at[1])) - half
     box = np.s_[max(y0, 0) : y0 + 2 * half + 1, max(x0, 0) : x0 + 2 * half + 1]
-    cut = sharp[box]
+    cut = image[box]
     if min(x0, y0) < 0 or cut.shape != (2 * half + 1, 2 * half + 1):
         return None
+    if settings.high_pass_px:
+        cut = cut - _running_median(image, box, settings.high_pass_px)
     sigma = fwhm_px / SIGMA_TO_FWHM
     shape = Shape(angle_deg=float(angle), sigma_px=(0.5 * sigma, 4 * sigma), reach_px=0.6 * half)
     start = float(at[0] - x0), float(at[1] - y0)
@@ -223,6 +229,16 @@ def _fit_spot(
     except KernelInputError:
         return None
     return GaussianFit(**{**fit.__dict__, "x": fit.x + x0, "y": fit.y + y0})
+
+
+def _running_median(image: Image, box: tuple[slice, slice], width: int) -> Image:
+    """Take the running median within `box`, from the pixels around it too."""
+    margin = width // 2
+    rows = slice(max(box[0].start - margin, 0), box[0].stop + margin)
+    columns = slice(max(box[1].start - margin, 0), box[1].stop + margin)
+    smooth = median_background(image[rows, columns], width)
+    top, left = box[0].start - rows.start, box[1].start - columns.start
+    return smooth[top : top + box[0].stop - box[0].start, left : left + box[1].stop - box[1].start]
 
 
 def _model(fit: GaussianFit, angle_deg: float, shape: tuple[int, ...]) -> Floats:

@@ -1,0 +1,209 @@
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.level1.parts.centres import (
+    CentreMeasurement,
+    CentreModel,
+    solve_waffle,
+    spot_error,
+)
+from spheredc_hpc.level1.parts.halo import HaloSettings, halo_centre, star_centre
+from spheredc_hpc.level1.parts.spots import (
+    Pattern,
+    SpotCentre,
+    SpotSettings,
+    measure_spots,
+    square_departures,
+)
+
+SQUEEZE = 1.0062
+STAR = (118.37, 121.81)
+DIAGONAL = np.array([45.0, 135.0, 225.0, 315.0])
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20180319)
+
+
+def spots_image(rng, star=STAR, radius=46.0, peak=300.0, noise=2.0, angles=DIAGONAL, wide=1.6):
+    """Four elongated spots on a steep halo, drawn by hand on a squeezed grid."""
+    rows, columns = np.indices((250, 240), dtype=float)
+    x, y = columns - star[0], (rows - star[1]) * SQUEEZE
+    image = 4e4 / (30 + np.hypot(x, y) ** 2) + rng.normal(scale=noise, size=rows.shape)
+    for angle in np.radians(angles):
+        along = x * np.cos(angle) + y * np.sin(angle) - radius
+        across = -x * np.sin(angle) + y * np.cos(angle)
+        image += peak * np.exp(-0.5 * ((along / wide) ** 2 + (across / 1.4) ** 2))
+    return image.astype(np.float32)
+
+
+def pattern(guess, radius=46.0, angles=DIAGONAL):
+    return Pattern(guess, radius, angles, (1.0, SQUEEZE), 3.4)
+
+
+ALL_GOOD = np.ones((250, 240), bool)
+
+
+@pytest.mark.parametrize("offset", [(0.0, 0.0), (-20.0, 17.0), (12.4, -23.0)])
+@pytest.mark.parametrize("turn", [0.0, 45.0])
+def test_the_star_is_found_anywhere_in_the_search_box(rng, offset, turn):
+    image = spots_image(rng, angles=DIAGONAL + turn)
+    guess = (STAR[0] + offset[0], STAR[1] + offset[1])
+    found = measure_spots(image, ALL_GOOD, pattern(guess, angles=DIAGONAL + turn), SpotSettings())
+    assert found.usable
+    np.testing.assert_allclose(found.xy, STAR, atol=0.05)
+
+
+def test_stated_errors_are_those_of_repeated_noise(rng):
+    pulls = []
+    for _ in range(15):
+        image = spots_image(rng, peak=60.0, noise=4.0)
+        found = measure_spots(image, ALL_GOOD, pattern(STAR), SpotSettings())
+        pulls.append((found.xy - STAR) / np.sqrt(np.diag(found.covariance)))
+    # 30 pulls: their rms is good to 13 %; the running median leaves some correlated noise.
+    assert 0.6 < np.sqrt(np.mean(np.square(pulls))) < 1.4
+
+
+def test_radially_long_spots_leave_the_crossing_alone(rng):
+    image = spots_image(rng, wide=5.0, peak=200.0)
+    found = measure_spots(image, ALL_GOOD, pattern(STAR), SpotSettings())
+    np.testing.assert_allclose(found.xy, STAR, atol=0.05)
+
+
+def test_a_dead_pixel_in_a_spot_does_no_harm(rng):
+    image = spots_image(rng)
+    x, y = STAR[0] + 46 / np.sqrt(2), STAR[1] + 46 / np.sqrt(2) / SQUEEZE
+    image[round(y) + 1, round(x) + 1] = 0
+    found = measure_spots(image, ALL_GOOD, pattern(STAR), SpotSettings())
+    np.testing.assert_allclose(found.xy, STAR, atol=0.05)
+
+
+def test_without_spots_nothing_is_found(rng):
+    image = spots_image(rng, peak=0.0)
+    found = measure_spots(image, ALL_GOOD, pattern(STAR), SpotSettings())
+    assert found is None or not found.usable
+
+
+def test_spots_at_a_foreign_radius_are_refused_with_the_reason(rng):
+    image = spots_image(rng, radius=48.5)
+    found = measure_spots(image, ALL_GOOD, pattern(STAR), SpotSettings())
+    assert not found.usable
+    assert any("radius 48.5" in problem for problem in found.problems)
+
+
+def test_real_frame_is_centred_where_its_authors_registered_it(real_data):
+    path = real_data / "sphere-irdis-satspots" / "center_frame_151.fits"
+    image = fits.getdata(path).astype(np.float32)
+    # Its spots are those of H3.
+    expected = Pattern((72.0, 79.0), 48.1, DIAGONAL, (1.0, SQUEEZE), 3.6)
+    found = measure_spots(image, np.ones(image.shape, bool), expected, SpotSettings())
+    assert found.usable
+    np.testing.assert_allclose(found.xy, [75.0, 75.0], atol=0.15)
+    halo = halo_centre(image, (73.0, 77.0), HaloSettings(outer_px=60.0, search_px=10.0))
+    np.testing.assert_allclose(halo, [75.0, 75.0], atol=0.3)
+
+
+def test_departures_vanish_for_any_turned_and_scaled_square():
+    corners = 37.0 * np.exp(1j * np.radians([21.0, 111.0, 201.0, 291.0]))
+    spots = np.stack([corners.real + 5, corners.imag / SQUEEZE - 3], axis=1)
+    np.testing.assert_allclose(square_departures(spots, np.array([1, SQUEEZE])), 0, atol=1e-12)
+    spots[2] += [0.4, 0.0]
+    departures = square_departures(spots, np.array([1, SQUEEZE]))
+    # One displaced corner: four of eight coordinates are free, half of the square remains.
+    assert np.sum(departures**2) == pytest.approx(0.16 / 2, rel=0.01)
+
+
+def measurement(mjd, xy, dither=(0.0, 0.0), channel=0, departures=None):
+    spot = SpotCentre(
+        np.array(xy, float),
+        np.eye(2) * 1e-4,
+        np.zeros((4, 2)),
+        np.zeros((4, 2)) if departures is None else departures,
+        100.0,
+    )
+    return CentreMeasurement("SPHER.x", 0, channel, mjd, dither, spot)
+
+
+def test_dither_enters_as_a_difference_and_drift_linearly():
+    center_dither = (0.5, -1.0)
+    measured = [
+        measurement(58000.0 + hour / 24, (485.0 + 0.1 * hour + 0.5, 520.0 - 1.0), center_dither)
+        for hour in (0.0, 0.02, 2.0, 2.02)
+    ]
+    solution = solve_waffle(measured, 1, 0.06, 0.05)
+    xy, _ = solution.models[0].at(np.array([58000.0 + 1.0 / 24]), (-2.0, 3.0))
+    np.testing.assert_allclose(xy, [[485.1 - 2.0, 523.0]], atol=0.002)
+    assert solution.quality["drift_px_per_h"][0][0] == pytest.approx(0.1, abs=0.001)
+    assert solution.flags == ()
+
+
+def test_one_epoch_is_flagged_and_the_error_grows_with_time():
+    solution = solve_waffle([measurement(58000.0, (485.0, 520.0))], 1, 0.06, 0.1)
+    assert dict(solution.flags).keys() == {"CENTER_SINGLE"}
+    _, error = solution.models[0].at(58000.0 + np.array([0.0, 1.0, 3.0]) / 24, (0.0, 0.0))
+    np.testing.assert_allclose(error[2] ** 2 - error[0] ** 2, 0.3**2, rtol=1e-6)
+    assert np.all(np.diff(error[:, 0]) > 0)
+
+
+def test_a_channel_without_usable_spots_gives_no_solution():
+    lost = CentreMeasurement("SPHER.x", 0, 1, 58000.0, (0.0, 0.0), None)
+    assert solve_waffle([measurement(58000.0, (485.0, 520.0)), lost], 2, 0.06, 0.1) is None
+
+
+def test_shared_departures_set_the_error_and_random_ones_average_out(rng):
+    shared = rng.normal(size=(4, 2))
+    shared *= 0.2 / np.sqrt(np.mean(shared**2))
+    same = [measurement(58000.0, (0, 0), departures=shared) for _ in range(50)]
+    both = np.sqrt((8 * 0.2**2 + 4 * 0.06**2) / 8)
+    assert spot_error(same, 0.06) == pytest.approx(both)
+    random = [
+        measurement(58000.0, (0, 0), departures=0.2 * rng.normal(size=(4, 2))) for _ in range(50)
+    ]
+    assert spot_error(random, 0.06) < 0.07
+
+
+def test_prediction_is_held_constant_outside_of_the_epochs():
+    model = CentreModel(
+        np.array([10.0, 11.0]), np.array([[1.0, 2.0], [3.0, 4.0]]), np.zeros((2, 2)), 0.0, 0.0
+    )
+    xy, _ = model.at(np.array([9.0, 10.5, 12.0]), (0.0, 0.0))
+    np.testing.assert_allclose(xy, [[1, 2], [2, 3], [3, 4]])
+
+
+def speckles(rng, star, size=260):
+    """Halo whose speckles are symmetric about the star, as small phase errors make them."""
+    rows, columns = np.indices((size, size), dtype=float)
+    x, y = columns - star[0], rows - star[1]
+    radius = np.hypot(x, y)
+    image = 2e5 / (40 + radius**2) ** 1.2 * (1 - np.exp(-((radius / 9) ** 4)))
+    for _ in range(900):
+        r, angle = rng.uniform(12, 95), rng.uniform(0, np.pi)
+        dx, dy = r * np.cos(angle), r * np.sin(angle)
+        peak = rng.exponential() * 6e4 / (40 + r**2) ** 1.2
+        for sign in (1, -1):
+            image += peak * np.exp(-0.5 * ((x - sign * dx) ** 2 + (y - sign * dy) ** 2) / 1.45**2)
+    return (image + rng.normal(scale=0.5, size=image.shape)).astype(np.float32)
+
+
+def test_a_symmetric_halo_is_centred(rng):
+    star = (131.62, 127.24)
+    image = speckles(rng, star)
+    found = halo_centre(image, (138.0, 121.0), HaloSettings())
+    np.testing.assert_allclose(found, star, atol=0.05)
+
+
+def test_a_halo_at_the_edge_is_refused(rng):
+    with pytest.raises(KernelInputError, match="leaves the image"):
+        halo_centre(speckles(rng, (60.0, 60.0)), (60.0, 60.0), HaloSettings())
+
+
+def test_a_star_without_mask_is_fitted(rng):
+    rows, columns = np.indices((120, 120), dtype=float)
+    image = rng.normal(size=rows.shape)
+    image += 500 * np.exp(-0.5 * ((columns - 57.3) ** 2 + (rows - 62.8) ** 2) / 1.45**2)
+    xy, error = star_centre(image.astype(np.float32), (60.0, 60.0), 3.4, 24.0)
+    np.testing.assert_allclose(xy, [57.3, 62.8], atol=0.03)
+    assert np.all(error < 0.02)
