@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from spheredc_hpc.errors import ConfigError
+from spheredc_hpc.instrument.headers import MJD_OF_ORDINAL_0
 
 TABLES = ("constants.yaml", "filters.yaml", "neutral_density.yaml", "coronagraphs.yaml")
 STATUSES = ("verified", "code", "literature", "estimate", "override")
@@ -24,7 +25,6 @@ SELECTOR_KEYS = (
     *("arm", "band", "coronagraph", "field", "filter", "laser"),
     *("nd", "readmode", "separation_mas", "wavelength_nm"),
 )
-_MJD_OF_ORDINAL_0 = 678576
 _ROW_KEYS = {"for", "value", "error", "source", "status", "from", "to"}
 _OVERRIDE = re.compile(r"(?P<name>\w+)(?:\[(?P<selector>[^\[\]]*)\])?")
 
@@ -262,7 +262,7 @@ def _parse_row(
 
 
 def _mjd(date: dt.date | None) -> float | None:
-    return None if date is None else float(date.toordinal() - _MJD_OF_ORDINAL_0)
+    return None if date is None else float(date.toordinal() - MJD_OF_ORDINAL_0)
 
 
 def _selector(name: str, selector: Mapping[str, str | float]) -> dict[str, str]:

@@ -116,7 +116,9 @@ _MISSING: Any = object()
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d)[:_-](\d\d)[:_-](\d\d)(\.\d+)?Z?", flags=re.ASCII
 )
-_MJD_OF_ORDINAL_0 = 678576
+MJD_OF_ORDINAL_0 = 678576
+"""Ordinal of a calendar date less its modified Julian date [d]."""
+
 _DAY_S = 86400.0
 
 
@@ -192,7 +194,7 @@ def mjd_from_iso(text: str) -> float:
     if hour >= 24 or minute >= 60 or second > 60:  # second 60 is a leap second
         raise DataError(f"time of day of {text!r} is out of range")
     seconds = 3600 * hour + 60 * minute + second + float(match[7] or 0)
-    return ordinal - _MJD_OF_ORDINAL_0 + seconds / _DAY_S
+    return ordinal - MJD_OF_ORDINAL_0 + seconds / _DAY_S
 
 
 def iso_from_mjd(mjd: float, digits: int = 4) -> str:
@@ -200,7 +202,7 @@ def iso_from_mjd(mjd: float, digits: int = 4) -> str:
     ticks = round(mjd * _DAY_S * 10**digits)
     day, rest = divmod(ticks, 86400 * 10**digits)
     seconds, fraction = divmod(rest, 10**digits)
-    date = dt.date.fromordinal(day + _MJD_OF_ORDINAL_0).isoformat()
+    date = dt.date.fromordinal(day + MJD_OF_ORDINAL_0).isoformat()
     clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
     return f"{date}T{clock}" + (f".{fraction:0{digits}d}" if digits else "")
 

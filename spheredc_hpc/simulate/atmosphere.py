@@ -9,12 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from spheredc_hpc.simulate.photometry import faint_star_variance, phase_variance
 from spheredc_hpc.simulate.scene import Atmosphere, IrdisScenario
+from spheredc_hpc.simulate.sky import SECONDS_PER_DAY
 from spheredc_hpc.simulate.streams import stream
 
 Floats = NDArray[np.float64]
 STEP_S = 10.0
-SECONDS_PER_DAY = 86400.0
-REFERENCE_UM = 1.6
 
 
 @dataclass(frozen=True)

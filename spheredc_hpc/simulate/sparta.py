@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from spheredc_hpc.instrument.headers import iso_from_mjd
 from spheredc_hpc.simulate.atmosphere import Weather
 from spheredc_hpc.simulate.scene import IrdisScenario
+from spheredc_hpc.simulate.sky import SECONDS_PER_DAY
 from spheredc_hpc.simulate.streams import stream
 
 Floats = NDArray[np.float64]
 UNIX_EPOCH_MJD = 40587.0
-SECONDS_PER_DAY = 86400.0
 SAMPLING_S = 20.0
 FILE_LENGTH_S = 900.0
 RELATIVE_NOISE = 0.05
