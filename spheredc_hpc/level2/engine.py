@@ -135,9 +135,9 @@ class Reduction:
         frames[:, ~self.channel.common] = 0
         return frames
 
-    def derotated(self, residuals: Frames | None = None) -> tuple[Frames, NDArray[np.bool_] | None]:
+    def derotated(self) -> tuple[Frames, NDArray[np.bool_] | None]:
         """Residuals turned to north up, and where they are valid (None: everywhere)."""
-        frames = self.residuals() if residuals is None else residuals
+        frames = self.residuals()
         angles = self.channel.rotation.middle_deg
 
         def turn(index: int) -> Frames:
@@ -160,28 +160,11 @@ class Reduction:
             covered.append(inside & common[np.clip(iy, 0, side - 1), np.clip(ix, 0, side - 1)])
         return np.stack(covered)
 
-    def frame_weights(self, residuals: Frames) -> Floats | None:
-        """Inverse variance of each residual frame in the zone, for "weighted"; else None."""
-        if self.method.combination != "weighted":
-            return None
-        values = residuals[:, self.channel.zone]
-        spread = np.median(np.abs(values - np.median(values, axis=1, keepdims=True)), axis=1)
-        positive = spread[spread > 0]
-        floor = positive.min() if positive.size else 1.0
-        return np.asarray(1.0 / np.maximum(spread, floor).astype(np.float64) ** 2)
-
     def image(self) -> Frames:
         """Reduce: subtract, derotate, combine; NaN outside of the valid zone."""
-        residuals = self.residuals()
-        turned, valid = self.derotated(residuals)
-        return self.combine(turned, valid, self.frame_weights(residuals))
-
-    def combine(
-        self, turned: Frames, valid: NDArray[np.bool_] | None, weights: Floats | None
-    ) -> Frames:
-        """Combine derotated frames as the method asks; NaN outside of the valid zone."""
-        given = None if weights is None else weights[:, None, None]
-        image = combine_frames(turned, self.method.combination, valid=valid, weights=given)
+        turned, valid = self.derotated()
+        weights = self.channel.frame_weight[:, None, None]
+        image = combine_frames(turned, self.method.combination, valid=valid, weights=weights)
         image[~self.mask(valid)] = np.nan
         return image
 

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 # Radius of the fitted patch in FWHM, and how far the position may leave the start.
 PATCH_FWHM = 1.3
 REACH_FWHM = 1.0
-_ITERATIONS = 12
+_ITERATIONS = 16
 _RECENTRINGS = 3
 _RECENTRE_PX = 0.7
 _RENEW_PX = 0.3
@@ -31,8 +31,9 @@ _RENEW_FLUX = 0.1
 _LONGEST_STEP_PX = 1.0
 _STEP_PX = 0.3
 _RELATIVE_STEP = 0.1
-_TOLERANCE_PX = 0.005
-_TOLERANCE_FLUX = 2e-3
+# A fit stops at the tight tolerances and counts as converged from the loose ones on.
+_TIGHT = (0.001, 2e-4)
+_LOOSE = (0.02, 5e-3)
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,7 @@ def _minimised(
 ) -> tuple[Floats, Floats, bool]:
     """Gauss-Newton steps; the Jacobian is renewed where the parameters have moved."""
     at, estimator = np.full(p.shape, np.inf), np.zeros((p.size, 0))
+    step = at
     for iteration in range(_ITERATIONS):
         unit = np.maximum(np.abs(p[2:]), 0.3 * np.abs(p[2:]).max())
         moved = np.hypot(p[0] - at[0], p[1] - at[1]) > _RENEW_PX
@@ -177,12 +179,16 @@ def _minimised(
         step[:2] *= min(1.0, _LONGEST_STEP_PX / max(np.hypot(step[0], step[1]), 1e-12))
         p = p + step
         if np.hypot(p[0] - start_px[0], p[1] - start_px[1]) > limit_px:
-            break
-        if np.hypot(step[0], step[1]) < _TOLERANCE_PX and np.all(
-            np.abs(step[2:]) <= _TOLERANCE_FLUX * np.abs(p[2:]).max()
-        ):
+            return p, estimator, False
+        if _negligible(step, p, _TIGHT):
             return p, estimator, True
-    return p, estimator, False
+    return p, estimator, _negligible(step, p, _LOOSE)
+
+
+def _negligible(step: Floats, p: Floats, tolerance: tuple[float, float]) -> bool:
+    """Whether a step is below tolerances in position [px] and in flux, relative."""
+    small = np.abs(step[2:]).max() <= tolerance[1] * np.abs(p[2:]).max()
+    return bool(small and np.hypot(step[0], step[1]) < tolerance[0])
 
 
 def fit_covariance(

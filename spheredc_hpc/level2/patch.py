@@ -106,17 +106,10 @@ class Patch:
         return np.ascontiguousarray(flat[:, self._index])
 
     def _combined(self, samples: Floats) -> Floats:
-        if self.reduction.method.combination == "median":
+        combination = self.reduction.method.combination
+        if combination == "median":
             return np.asarray(np.median(samples, axis=0))
-        weights = self._weights()
-        if weights is None:
+        if combination == "mean":
             return np.asarray(samples.mean(axis=0))
+        weights = self.reduction.channel.frame_weight
         return np.asarray((weights[:, None] * samples).sum(axis=0) / weights.sum())
-
-    def _weights(self) -> Floats | None:
-        if self.reduction.method.combination != "weighted":
-            return None
-        if not hasattr(self, "_held_weights"):
-            reduction = self.reduction
-            self._held_weights = reduction.frame_weights(reduction.residuals())
-        return self._held_weights

@@ -76,6 +76,8 @@ class Channel:
         [mas/px].
     inner_px, outer_px : float
         Radii of the zone [px].
+    frame_weight : array of float64, shape (time,)
+        Inverse variance of each frame, for weighted combinations.
     centre_err_px : float
         Error of the star's position that all frames have in common [px].
     """
@@ -88,6 +90,7 @@ class Channel:
     pixel_scale_mas: float
     inner_px: float
     outer_px: float
+    frame_weight: Floats
     centre_err_px: float
 
 
@@ -148,10 +151,19 @@ def prepare(cube: Level1Cube, imaging: ImagingSettings) -> Sequence:
                 float(scale[k]),
                 float(inner),
                 float(outer),
+                _frame_weight(cube, k, selection.keep, window, zone),
                 error,
             )
         )
     return Sequence(tuple(channels), selection)
+
+
+def _frame_weight(
+    cube: Level1Cube, channel: int, keep: zones.Mask, window: zones.Window, zone: zones.Mask
+) -> Floats:
+    """Median of Level 1's inverse variance in the zone: no companion changes it."""
+    weight = cube.weight[channel, :, window.rows, window.columns][keep][:, zone]
+    return np.array([np.median(row[row > 0]) if (row > 0).any() else 0.0 for row in weight])
 
 
 def _rotation(cube: Level1Cube, keep: zones.Mask) -> Rotation:

@@ -28,12 +28,16 @@ _WORTH = 0.9
 # A peak of one channel must exceed the threshold by this much: several channels are several
 # chances for noise. With it they add a tenth to the false alarms of the stack.
 _CHANNEL_EXTRA = 0.5
-# Peaks fitted at a time, passes, and sources in all. A peak much fainter than the highest of
-# its pass waits for the next one, as it may be a lobe of it.
+# Peaks fitted at a time, passes, and sources in all. Peaks on the ring of a higher one wait for
+# the next pass, as they may be lobes of it.
 _BATCH = 6
-_PASSES = 6
+_PASSES = 12
 _MAX_SOURCES = 20
-_BATCH_RANGE = 0.4
+_RING_FWHM = 3.0
+# What may be left of a removed source, in units of its S/N: beside a bright one, fainter peaks
+# within two FWHM of its radius are not claimed.
+_LEFT_OVER = 0.03
+_LEFT_OVER_FWHM = 2.0
 # Pixels within this many FWHM of a source do not count as noise.
 LABEL_FWHM = 1.0
 _PROFILE_FWHM = 1.5
@@ -96,6 +100,7 @@ def find_sources(
     of the next. In the end each source is fitted again with all others absent.
     """
     fits: list[Fit] = []
+    levels: list[float] = []
     failed: list[Place] = []
     empty = full
     for _ in range(_PASSES):
@@ -111,10 +116,13 @@ def find_sources(
         places = [_place(fit) for fit in (*fits, *(fit for _, fit in new))]
         kept = []
         for peak, fit in new:
-            margin = _margin(empty, candidate, places, _place(fit), threshold)
-            logger.info("peak at %.1f, %.1f px: margin %.2f", fit.dx_px, fit.dy_px, margin)
-            kept.append(margin >= 0)
-            if margin < 0:
+            level = _margin(empty, candidate, places, _place(fit), threshold) + threshold
+            asked = max(threshold, _left_over(fit, fits, levels, empty.fwhm_px))
+            logger.info("peak at %.1f, %.1f px: S/N %.2f", fit.dx_px, fit.dy_px, level)
+            kept.append(level >= asked)
+            if kept[-1]:
+                levels.append(level)
+            else:
                 failed.append(peak)
         fits += [fit for (_, fit), keep in zip(new, kept, strict=True) if keep]
         if all(kept):
@@ -122,6 +130,17 @@ def find_sources(
         elif any(kept):
             empty = scene_without(channels, method, fits)
     return _characterised(fits, empty, channels, method)
+
+
+def _left_over(fit: Fit, found: Sequence[Fit], levels: Sequence[float], fwhm_px: float) -> float:
+    """S/N that imperfectly removed sources of about the same radius may leave behind."""
+    radius = np.hypot(fit.dx_px, fit.dy_px)
+    near = [
+        level
+        for other, level in zip(found, levels, strict=False)
+        if abs(np.hypot(other.dx_px, other.dy_px) - radius) < _LEFT_OVER_FWHM * fwhm_px
+    ]
+    return _LEFT_OVER * max(near, default=0.0)
 
 
 def _place(fit: Fit) -> Place:
@@ -160,7 +179,7 @@ def _margin(
 
 
 def _highest_peaks(scene: Scene, known: Sequence[Place], threshold: float) -> list[Place]:
-    """Local maxima worth a fit, highest first, apart from known places and each other."""
+    """Local maxima worth a fit, highest first, one a ring, apart from known places."""
     labels = source_labels(scene.side, known, LABEL_FWHM * scene.fwhm_px)
     best = np.full((scene.side, scene.side), -np.inf)
     for number, (image, fwhm) in enumerate(scene.views()):
@@ -168,18 +187,18 @@ def _highest_peaks(scene: Scene, known: Sequence[Place], threshold: float) -> li
         gaussian -= _CHANNEL_EXTRA if number else 0.0
         best = np.fmax(best, np.nan_to_num(gaussian, nan=-np.inf))
     best[labels > 0] = -np.inf
-    peaks: list[Place] = []
-    middle, highest = scene.side // 2, float(best.max())
-    least = max(_WORTH * threshold, min(_BATCH_RANGE * highest, threshold))
-    if highest >= threshold:
-        least = max(least, min(threshold, highest))
+    middle = scene.side // 2
     y, x = np.mgrid[: scene.side, : scene.side] - middle
+    radius = np.hypot(x, y)
+    peaks: list[Place] = []
+    # Peaks above the threshold first; those that may come to it when nothing else is left.
+    least = threshold if best.max() >= threshold else _WORTH * threshold
     while len(peaks) < _BATCH:
         row, column = np.unravel_index(int(np.argmax(best)), best.shape)
-        if best[row, column] < max(least, _BATCH_RANGE * highest):
+        if best[row, column] < least:
             break
         peaks.append((float(column - middle), float(row - middle)))
-        best[np.hypot(x - peaks[-1][0], y - peaks[-1][1]) <= 2 * scene.fwhm_px] = -np.inf
+        best[np.abs(radius - radius[row, column]) <= _RING_FWHM * scene.fwhm_px] = -np.inf
     return peaks
 
 

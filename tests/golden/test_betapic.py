@@ -133,7 +133,8 @@ def channel_of(frames, angles, psf, side=15):
     whole = np.ones(frames.shape[-2:], bool)
     star = Star(Stamp.of(core), FWHM, float("nan"), 0.0)
     rotation = Rotation(angles, angles, angles)
-    return Channel(frames, whole, whole, rotation, star, SCALE_MAS, 0.0, 75.0, 0.0)
+    weight = np.ones(len(frames))
+    return Channel(frames, whole, whole, rotation, star, SCALE_MAS, 0.0, 75.0, weight, 0.0)
 
 
 def method_of(name):
