@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from astropy.io import fits
 from PIL import Image
 from synthetic_products import COMPANIONS, level1_cube, level2_images
 from synthetic_root import FLAT, ODD_TARGET, PLAN, RECIPES, _draft, make_root
@@ -23,7 +22,6 @@ from spheredc_hpc.campaign.report import write, write_report
 from spheredc_hpc.errors import ConfigError
 from spheredc_hpc.model.association import Association
 from spheredc_hpc.model.quality import FLAGS
-from spheredc_hpc.steps.level1 import RAW_PICTURE
 from spheredc_hpc.store import receipt as receipts
 from spheredc_hpc.store.codec import read_record, write_record
 from spheredc_hpc.store.cube import write_cube
@@ -259,11 +257,6 @@ def test_a_raw_file_that_is_gone_is_said_to_be_gone(
     lose_raw_files(root)
     text = parse(write_report(root, PLAN)).text
     assert "The raw file is no longer there: /nowhere/gone.fits" in text
-    # Level 1 may have kept a small picture of it.
-    picture = fits.PrimaryHDU(np.ones((8, 16), np.float32))
-    picture.writeto(root / "observations" / names["reduced"] / "level1" / RAW_PICTURE)
-    page = parse(write_report(root, PLAN))
-    assert "gone.fits, no longer there" in page.text
 
 
 def lose_raw_files(root: Path) -> None:

@@ -22,7 +22,6 @@ from spheredc_hpc.steps.figures.centring import centring_panels
 from spheredc_hpc.steps.figures.curves import contrast_figure, throughput_figure
 from spheredc_hpc.steps.figures.sequences import Panel, sequence_figure
 from spheredc_hpc.steps.figures.sky import PANEL_EXTRA, SkyView, draw_sky, shrink
-from spheredc_hpc.steps.level1 import RAW_PICTURE
 from spheredc_hpc.steps.preview import calibration_view
 from spheredc_hpc.store.calibrations import read_calibration
 from spheredc_hpc.store.images import Level2Images
@@ -59,12 +58,10 @@ class ObservationDrawings:
     comparison: tuple[Drawing, ...] = ()
 
 
-def draw_observation(
-    root: Path, facts: ObservationFacts, views: Views, name: str
-) -> ObservationDrawings:
+def draw_observation(facts: ObservationFacts, views: Views, name: str) -> ObservationDrawings:
     """Draw one observation; `name` is unique on the page and begins every id."""
     return ObservationDrawings(
-        strip=tuple(_strip(root, facts, views, name)),
+        strip=tuple(_strip(facts, views, name)),
         sequence=tuple(_sequence(views, name)),
         recipes={
             recipe: tuple(_maps(images, f"{name}-r{index}"))
@@ -95,9 +92,9 @@ def draw_calibration(root: Path, product_id: str, name: str) -> list[Drawing]:
     return drawings
 
 
-def _strip(root: Path, facts: ObservationFacts, views: Views, name: str) -> list[Drawing]:
+def _strip(facts: ObservationFacts, views: Views, name: str) -> list[Drawing]:
     """From the raw plane by way of Level 1 to the S/N map of every recipe."""
-    drawings = [_raw(root, facts, f"{name}-raw")]
+    drawings = [_raw(facts, f"{name}-raw")]
     if views.level1 is None and facts.status == "rejected":
         return [drawing for drawing in drawings if drawing.svg]
     if views.level1 is None:
@@ -114,22 +111,19 @@ def _strip(root: Path, facts: ObservationFacts, views: Views, name: str) -> list
     return drawings
 
 
-def _raw(root: Path, facts: ObservationFacts, name: str) -> Drawing:
-    """Draw the first science plane: the picture that Level 1 kept, or the raw file itself."""
+def _raw(facts: ObservationFacts, name: str) -> Drawing:
+    """Draw the first science plane as the detector gave it."""
     if not facts.raw_path:
         return Drawing("raw", note="The plan names no OBJECT file.")
     path = Path(facts.raw_path)
-    kept = root / facts.level1.product.id / RAW_PICTURE
-    picture = kept if facts.level1.product.made and kept.is_file() else path
-    if not picture.is_file():
+    if not path.is_file():
         return Drawing("raw", note=f"The raw file is no longer there: {path}")
     try:
-        plane = read_plane(picture)
+        plane = read_plane(path)
     except SphereDCError as error:
         return Drawing("raw", note=str(error))
     drawing = _panel(SkyView("raw, first plane", "ADU"), plane, name)
-    caption = path.name if path.is_file() else f"{path.name}, no longer there"
-    return replace(drawing, caption=caption, show_caption=True)
+    return replace(drawing, caption=path.name, show_caption=True)
 
 
 def read_plane(path: Path) -> Image:

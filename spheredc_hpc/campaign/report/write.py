@@ -61,7 +61,7 @@ def write_report(root: Path, plan: str, output: Path | None = None) -> Path:
         facts, views = read_observation(root, association, files.recipes)
         observations.append(facts)
         if index < MAX_DRAWN:
-            drawn[facts.id] = draw_observation(root, facts, views, f"o{index}")
+            drawn[facts.id] = draw_observation(facts, views, f"o{index}")
     calibrations = _calibrations(root, files, observations)
     thumbnails: dict[str, list[Drawing]] = {}
     for index, calibration in enumerate(calibrations[:MAX_DRAWN]):
