@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from killing import decoded
 
 from spheredc_hpc import cli
 
@@ -87,3 +88,10 @@ def test_changed_flat_settings_need_a_new_flat_and_what_follows(
     assert code == 0
     # The flat and the bad pixels that come of it; the backgrounds stay.
     assert jobs(out) == ["calibrate", "calibrate", "level1", "level2"]
+
+
+@pytest.mark.night
+def test_one_core_and_many_give_the_same_arrays(night, small_night, reduce, tmp_path):
+    code, _, _ = reduce(small_night, tmp_path / "root", "--cores", 1, "--threads", 1)
+    assert code == 0
+    assert decoded(tmp_path / "root") == decoded(night)
