@@ -25,5 +25,6 @@ def calibrate(
     from spheredc_hpc.cli._output import load_config
     from spheredc_hpc.steps.calibrate import make_calibration
 
-    with job_context("calibrate", receipt, attempt):
-        make_calibration(job, receipt, load_config(config), threads)
+    settings = load_config(config)
+    with job_context("calibrate", receipt, attempt, settings):
+        make_calibration(job, receipt, settings, threads)

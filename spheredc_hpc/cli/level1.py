@@ -22,5 +22,6 @@ def level1(
     from spheredc_hpc.cli._output import load_config
     from spheredc_hpc.steps.level1 import reduce_level1
 
-    with job_context("level1", receipt, attempt):
-        reduce_level1(association, receipt, load_config(config), threads)
+    settings = load_config(config)
+    with job_context("level1", receipt, attempt, settings):
+        reduce_level1(association, receipt, settings, threads)

@@ -9,12 +9,13 @@ from spheredc_hpc.instrument.constants import default_constants
 from spheredc_hpc.level2.reduce import reduce
 from spheredc_hpc.model.product import Receipt, Status
 from spheredc_hpc.steps.guard import make
+from spheredc_hpc.steps.inputs import sound
 from spheredc_hpc.steps.layout import product_directory, split_product
 from spheredc_hpc.steps.preview import PREVIEW, write_level2_preview
 from spheredc_hpc.store import receipt as receipts
 from spheredc_hpc.store.cube import read_cube
 from spheredc_hpc.store.images import write_images
-from spheredc_hpc.store.runinfo import stage
+from spheredc_hpc.store.runinfo import run_info, stage
 
 CUBE = "cube.zarr"
 IMAGES = "level2.zarr"
@@ -71,9 +72,12 @@ def reduce_level2(
         _pass_on(upstream, writer)
         if upstream.status is Status.REJECTED:
             return
+        with run_info() as run:
+            run.threads = threads
+            sound(source)
         _build(source, settings, config, threads, writer)
 
-    return make(target, _draft(source, target, name, settings, config), build)
+    return make(target, _draft(source, target, name, settings, config), build, config.output)
 
 
 def _draft(source: Path, target: Path, name: str, recipe: Recipe, config: Config) -> receipts.Draft:
