@@ -75,12 +75,9 @@ class Level1Result:
         Why there is no cube; empty if there is one.
     quality : dict
         Figures for the receipt, JSON-compatible.
-    pictures : dict
-        Small images for a look at the raw data, name to array.
     """
 
     cube: Level1Cube | None
     flags: tuple[Flag, ...] = ()
     rejected: tuple[str, ...] = ()
     quality: dict[str, Any] = field(default_factory=dict)
-    pictures: dict[str, Image] = field(default_factory=dict)

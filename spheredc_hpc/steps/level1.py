@@ -6,8 +6,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from astropy.io import fits
-
 from spheredc_hpc.association.rules import LEVEL1_MODES
 from spheredc_hpc.config import Config, digest_of
 from spheredc_hpc.errors import DataError
@@ -30,7 +28,6 @@ from spheredc_hpc.store.runinfo import run_info, stage
 logger = logging.getLogger(__name__)
 
 CUBE = "cube.zarr"
-RAW_PICTURE = "raw_preview.fits"
 ROLES = ("OBJECT", "CENTER", "FLUX", "SPARTA")
 
 
@@ -76,7 +73,7 @@ def reduce_level1(association_file: Path, receipt: Path, config: Config, threads
             run.threads = threads
             _build(association, root, config, constants, writer)
 
-    return make(target, _draft(association, target, config, constants), build)
+    return make(target, _draft(association, target, config, constants), build, config.output)
 
 
 def mode_of(association: Association) -> str:
@@ -159,6 +156,7 @@ def _build(
     )
     name = mode_of(association)
     result: Level1Result = MODES[name].run(inputs, config.level1[name])
+    reader.report(writer)
     writer.quality |= result.quality
     _set_status(association, result, writer)
     if result.cube is None:
@@ -168,8 +166,6 @@ def _build(
         write_cube(result.cube, writer.path / CUBE, config.output.compression_level)
     with stage("preview"):
         write_level1_preview(result.cube, writer.path / PREVIEW)
-        if "raw" in result.pictures:
-            fits.PrimaryHDU(result.pictures["raw"]).writeto(writer.path / RAW_PICTURE)
 
 
 def _calibrations(

@@ -121,6 +121,17 @@ def test_hits_are_found_filled_and_marked(rng):
         assert clean.image[y - 400, x - 300] == pytest.approx(50, abs=6)
 
 
+def test_saturated_pixels_keep_their_counts_but_no_weight(rng):
+    flat, background, bad = maps(rng)
+    raw = (50 * flat + background).astype(np.float32)[:, :1024]
+    bad[450:460, 400:410] = False
+    raw[452:456, 402:406] = 36000
+    clean = cleaner(flat, background, bad).clean(raw)
+    assert clean.saturated == 16
+    assert clean.good[52:56, 102:106].sum() == 0
+    assert clean.image[54, 104] > 30000
+
+
 def test_missing_values_are_filled_and_counted(rng):
     flat, background, bad = maps(rng)
     raw = (50 * flat + background).astype(np.float32)[:, :1024]

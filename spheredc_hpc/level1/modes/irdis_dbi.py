@@ -79,8 +79,7 @@ def irdis_dbi(inputs: Level1Inputs, settings: IrdisDbiSettings) -> Level1Result:
     flags += _own_flags(bench, stack)
     cube = _assemble(bench, centres, flux, stack, (angles, ao), flags)
     quality = _quality(cube, centres, flux, stack)
-    pictures = {} if stack.picture is None else {"raw": stack.picture}
-    return Level1Result(cube, flags=tuple(dict.fromkeys(flags)), quality=quality, pictures=pictures)
+    return Level1Result(cube, flags=tuple(dict.fromkeys(flags)), quality=quality)
 
 
 def _open_bench(inputs: Level1Inputs, settings: CosmeticSettings) -> tuple[Bench | None, str]:

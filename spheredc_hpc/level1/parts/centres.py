@@ -14,7 +14,7 @@ from spheredc_hpc.level1.parts.spots import SpotCentre
 # Degrees of freedom of one measured square, and weight of the expectation in the same count.
 FREE_COORDINATES = 4
 # Exposures farther apart than this are separate epochs of the drift [d].
-EPOCH_GAP_D = 600 / 86400
+EPOCH_GAP_D = 180 / 86400
 
 
 @dataclass(frozen=True)

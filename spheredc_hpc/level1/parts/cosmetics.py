@@ -26,6 +26,8 @@ from spheredc_hpc.level1.io import Calibration, Image, Mask
 SMOOTH_BLOCK_PX = 64
 # A star of one lambda/D keeps this fraction of its excess beside the peak; hits keep less.
 SHARPNESS_SHARE = 0.55
+# Pixels saturate at levels that differ by a few per cent; all of them above this share.
+SATURATION_SHARE = 0.9
 
 
 class CosmeticSettings(Section):
@@ -96,9 +98,11 @@ class CleanPlane:
     image : array
         Counts without background, flat-fielded [adu]; finite everywhere.
     good : array
-        1 where the pixel was measured, 0 where it was interpolated over.
+        1 where the pixel was measured, 0 where it was interpolated over or saturated.
     hits : int
         Single-exposure hits found.
+    saturated : int
+        Pixels above the level of saturation.
     nan_fraction : float
         Share of the pixels that had no value.
     """
@@ -106,6 +110,7 @@ class CleanPlane:
     image: Image
     good: Image
     hits: int
+    saturated: int
     nan_fraction: float
 
 
@@ -127,6 +132,8 @@ class FieldCleaner:
         squared flat [adu2].
     per_adu : array
         Variance per count of the source [adu].
+    saturation_adu : float
+        Raw counts from which a pixel tells nothing.
     """
 
     region: Region
@@ -136,6 +143,7 @@ class FieldCleaner:
     neighbours: Neighbours
     floor: Image
     per_adu: Image
+    saturation_adu: float
 
     @classmethod
     def of(
@@ -191,6 +199,7 @@ class FieldCleaner:
             neighbours=find_neighbours(bad, count=settings.neighbours),
             floor=floor.astype(np.float32),
             per_adu=(gain / np.float32(electrons)).astype(np.float32),
+            saturation_adu=SATURATION_SHARE * (device.saturation_adu or np.inf),
         )
 
     def clean(
@@ -215,6 +224,7 @@ class FieldCleaner:
         image = cut - (np.float32(scale) * self.background + np.float32(offset))
         image *= self.gain
         broken = ~np.isfinite(image)
+        full = (cut > self.saturation_adu) & ~self.bad
         good = (~self.bad).astype(np.float32)
         fraction = float(broken.mean())
         if 0 < fraction < 1:
@@ -232,7 +242,8 @@ class FieldCleaner:
                 fill_from_neighbours(image, find_neighbours(mask, good > 0, count=8))
                 fill_from_neighbours(image, self.neighbours)
                 good[mask] = 0
-        return CleanPlane(image, good, found, fraction)
+        good[full] = 0
+        return CleanPlane(image, good, found, int(full.sum()), fraction)
 
     def variance(self, image: Image, boxes: NoiseBoxes) -> Image:
         """Variance of each pixel from counts averaged over a box [adu2]."""

@@ -125,7 +125,7 @@ def _measure(
     usable = (clean.good > 0) & (counts < (setup.device.linear_limit_adu or np.inf))
     try:
         fit = find_star(clean.image, item.mask_xy, settings.search_px, fwhm, usable)
-        cut = cut_star(clean.image, clean.good, (fit.x, fit.y), setup.anamorphism, settings.size_px)
+        cut = cut_star(clean.image, (fit.x, fit.y), setup.anamorphism, settings.size_px)
     except KernelInputError as error:
         logger.warning("FLUX frame of %s left out: %s", exposure.ref.archive_id, error)
         return None

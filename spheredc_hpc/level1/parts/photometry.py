@@ -10,7 +10,6 @@ from pydantic import Field
 
 from spheredc_hpc.config import Section
 from spheredc_hpc.errors import KernelInputError
-from spheredc_hpc.kernels.badpixels import fill_from_neighbours, find_neighbours
 from spheredc_hpc.kernels.banded import apply_columns, apply_rows, box_matrix
 from spheredc_hpc.kernels.gaussian import SIGMA_TO_FWHM, GaussianFit, Shape, fit_gaussian
 from spheredc_hpc.kernels.resample import recentring_grid, resample
@@ -137,7 +136,7 @@ def _clipped_star(
 
 
 def cut_star(
-    image: Image, good: Image, xy: tuple[float, float], scale_xy: tuple[float, float], size: int
+    image: Image, xy: tuple[float, float], scale_xy: tuple[float, float], size: int
 ) -> Image:
     """Recentre a star by the interpolation of the science, shape (size, size) [adu].
 
@@ -146,14 +145,10 @@ def cut_star(
     KernelInputError
         If the star is so near to the edge that part of the result has no data.
     """
-    filled = image
-    if not good.all():
-        filled = image.copy()
-        fill_from_neighbours(filled, find_neighbours(good == 0))
     grid = recentring_grid(xy, scale_xy, size, image.shape)
     if not grid.inside.all():
         raise KernelInputError(f"the star at {xy[0]:.0f}, {xy[1]:.0f} is too near to the edge")
-    return resample(filled, grid)
+    return resample(image, grid)
 
 
 def aperture_sum(image: Image, radius_px: float) -> float:

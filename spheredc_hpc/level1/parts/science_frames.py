@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 # Room around the crop for dither, drift and the reach of the interpolation [px].
 MARGIN_PX = 16.0
-# Block of the small picture of raw data [px].
-PICTURE_BLOCK_PX = 4
 
 
 @dataclass
@@ -67,7 +65,6 @@ class Stack:
     reasons: list[str] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
     halos: list[list[Image]] = field(default_factory=list)
-    picture: Image | None = None
 
     @classmethod
     def empty(cls, n: int, size: int) -> Stack:
@@ -100,6 +97,7 @@ class _PlaneResult:
     figures: FrameFigures
     nan_fraction: float
     hits: int
+    saturated: int
 
 
 def reduce_science(
@@ -167,8 +165,6 @@ def _add_file(
     for channel, model in enumerate(centres.models):
         position = model.at(exposure.times.mid_mjd, exposure.dither)
         stack.centre[channel, rows], stack.centre_error[channel, rows] = position
-    if stack.picture is None:
-        stack.picture = small_picture(exposure.planes[0])
     closed = loop_closed(exposure.header)
     if not closed and selection.reject_open_loop:
         stack.reasons += [f"{name}: adaptive optics not closed" for name in stack.names[rows]]
@@ -232,7 +228,8 @@ def _process(
     )
     np.multiply(resample(clean.image, grid), np.float32(1 / dit_s), out=science)
     np.multiply(resample_weight(variance, clean.good, grid), np.float32(dit_s**2), out=weight)
-    return _PlaneResult(frame_figures(science, channel.annuli), clean.nan_fraction, clean.hits)
+    figures = frame_figures(science, channel.annuli)
+    return _PlaneResult(figures, clean.nan_fraction, clean.hits, clean.saturated)
 
 
 def _record(stack: Stack, row: int, pair: list[_PlaneResult | float], closed: bool) -> None:
@@ -253,6 +250,7 @@ def _record(stack: Stack, row: int, pair: list[_PlaneResult | float], closed: bo
         float(np.mean([figure.background for figure in figures])),
         max(result.nan_fraction for result in results),
         sum(result.hits for result in results),
+        sum(result.saturated for result in results),
         float(closed),
     ]
 
@@ -281,14 +279,3 @@ def compact(images: Image, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> Image:
             if target != source:
                 channel[target] = channel[source]
     return images[:, : int(kept.sum())]
-
-
-def small_picture(plane: Image) -> Image:
-    """Average a raw plane over blocks, for a look at it; NaN is left out."""
-    ny, nx = (n // PICTURE_BLOCK_PX for n in plane.shape)
-    blocks = plane[: ny * PICTURE_BLOCK_PX, : nx * PICTURE_BLOCK_PX]
-    blocks = blocks.reshape(ny, PICTURE_BLOCK_PX, nx, PICTURE_BLOCK_PX)
-    held = np.isfinite(blocks)
-    count = held.sum(axis=(1, 3))
-    total = np.where(held, blocks, 0).sum(axis=(1, 3), dtype=np.float64)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)

@@ -20,6 +20,7 @@ METRICS = (
     "background",
     "nan_fraction",
     "hits",
+    "saturated",
     "loop_closed",
 )
 CLOSED = "CLOSED"
