@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ VERBS = Path(sys.executable).parent
 """Where the command `spheredc` of this environment is."""
 POLL_S = 0.2
 BEAT_S = 30.0
+MEMORY_SHARE = 0.9
+"""Part of the available memory that jobs on this machine may ask for together."""
 
 _STEPS = re.compile(r"^(\d+) of (\d+) steps \(")
 _TOTAL = re.compile(r"^total\s+(\d+)\s*$")
@@ -104,13 +107,23 @@ def command_line(root: Path, plan: str, options: EngineOptions) -> list[str]:
     command = [sys.executable, "-m", "spheredc_hpc.campaign.child"]
     command += ["--snakefile", str(workflow_home() / "Snakefile")]
     command += ["--directory", str(root), "--config", f"plan={plan}"]
-    command += ["--profile", str(profile_path(options.profile))]
+    profile = profile_path(options.profile)
+    command += ["--profile", str(profile)]
     command += ["--cores", str(options.cores), "--nocolor"]
+    if _runs_here(profile):
+        free_mb = int(MEMORY_SHARE * psutil.virtual_memory().available / 1e6)
+        command += ["--resources", f"mem_mb={free_mb}"]
     threads = min(options.threads, options.cores)
     command += ["--set-threads", f"level1={threads}", f"level2={threads}"]
     if options.dry_run:
         command.append("--dry-run")
     return command
+
+
+def _runs_here(profile: Path) -> bool:
+    """Tell whether the jobs of a profile share the memory of this machine."""
+    text = (profile / "config.yaml").read_text(encoding="utf-8")
+    return re.search(r"^executor\s*:\s*(?!local\b)", text, re.MULTILINE) is None
 
 
 def _environment() -> dict[str, str]:
@@ -180,7 +193,8 @@ def _draining(process: subprocess.Popen[bytes]) -> Iterator[None]:
         logger.warning("SIGTERM: running jobs end, no more are started")
         process.terminate()
 
-    before = signal.signal(signal.SIGTERM, drain)
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, drain) if in_main else None
     try:
         yield
     except KeyboardInterrupt:
@@ -188,7 +202,8 @@ def _draining(process: subprocess.Popen[bytes]) -> Iterator[None]:
         process.wait()
         raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if in_main:
+            signal.signal(signal.SIGTERM, before)
 
 
 class Follower:
