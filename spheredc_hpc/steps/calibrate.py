@@ -62,7 +62,7 @@ def make_calibration(job_file: Path, receipt: Path, config: Config, threads: int
             run.threads = threads
             _build(job, root, config, constants, writer)
 
-    return make(target, _draft(job, root, config, constants), build)
+    return make(target, _draft(job, root, config, constants), build, config.output)
 
 
 def _draft(job: CalibrationJob, root: Path, config: Config, constants: Constants) -> receipts.Draft:
@@ -102,6 +102,7 @@ def _build(
     entry = CALIBRATIONS[job.kind]
     inputs = CalibrationInputs(read=reader.planes, constants=constants, upstream=upstream)
     result: CalibrationResult = entry.run(job, inputs, config.calibration[job.kind])
+    reader.report(writer)
     writer.quality |= {"setup": dict(job.setup), **result.quality}
     for flag, reason in result.flags:
         writer.flag(flag, reason)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from spheredc_hpc.config import digest_of
+from spheredc_hpc.config import OutputSettings, digest_of
 from spheredc_hpc.errors import ConfigError, DataError, SphereDCError
 from spheredc_hpc.model.product import Receipt
 from spheredc_hpc.model.provenance import (
@@ -34,7 +34,10 @@ def draft_digest(draft: receipts.Draft) -> str:
 
 
 def make(
-    target: Path, draft: receipts.Draft, build: Callable[[receipts.ProductWriter], None]
+    target: Path,
+    draft: receipts.Draft,
+    build: Callable[[receipts.ProductWriter], None],
+    output: OutputSettings | None = None,
 ) -> Receipt:
     """Make one product unless an equal one is there.
 
@@ -49,6 +52,8 @@ def make(
         Inputs and settings.
     build : callable
         Writes the files of the product and sets its status.
+    output : OutputSettings
+        Umask and group of the product; defaults if absent.
 
     Returns
     -------
@@ -61,6 +66,7 @@ def make(
         From `build`; data and settings errors leave a record below ``quarantine``, and
         a later attempt with equal inputs fails at once with the same message.
     """
+    owner = output or OutputSettings()
     root, product_id = split_product(target)
     record = failure_path(root, product_id)
     with exclusive(target.parent / f".{target.name}.lock"):
@@ -71,7 +77,7 @@ def make(
             return receipts.read(target)
         _refuse_known_failure(record, draft)
         try:
-            with receipts.writing(target, draft) as writer:
+            with receipts.writing(target, draft, owner.umask, owner.group) as writer:
                 build(writer)
         except (DataError, ConfigError) as error:
             _record_failure(record, product_id, draft, error)

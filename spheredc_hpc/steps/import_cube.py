@@ -151,7 +151,7 @@ def import_cube(
         write_cube(cube, writer.path / "cube.zarr", config.output.compression_level)
         write_level1_preview(cube, writer.path / PREVIEW)
 
-    return observation, make(target, draft, build)
+    return observation, make(target, draft, build, config.output)
 
 
 def _reference(role: str, path: Path) -> InputRef:

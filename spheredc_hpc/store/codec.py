@@ -91,7 +91,11 @@ def write_record(record: object, path: Path) -> bool:
 
 def write_text(text: str, path: Path) -> bool:
     """Write a text file by rename, only if its content changes; tells whether it did."""
-    data = text.encode()
+    return write_bytes(text.encode(), path)
+
+
+def write_bytes(data: bytes, path: Path) -> bool:
+    """Write a file by rename, only if its content changes; tells whether it did."""
     try:
         if path.read_bytes() == data:
             return False

@@ -16,19 +16,19 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from spheredc_hpc.errors import DataError, ExternalError
 from spheredc_hpc.model.frame import FrameRef
-from spheredc_hpc.store.codec import read_json, write_text
+from spheredc_hpc.store.codec import read_json, write_bytes, write_text
 
 _PACKED = (b"\x1f\x8b", b"\x1f\x9d")  # gzip, Unix compress
 HeaderValue = str | int | float | bool
 Header = dict[str, HeaderValue]
 
 
-def _open(path: Path) -> fits.HDUList:
-    """Open a file; if its first bytes say that it is compressed, unpack it into memory."""
+def _is_packed(path: Path) -> bool:
     with path.open("rb") as file:
-        packed = file.read(2) in _PACKED
-    if not packed:
-        return fits.open(path, memmap=False, lazy_load_hdus=True)
+        return file.read(2) in _PACKED
+
+
+def _unpack(path: Path) -> bytes:
     program = shutil.which("gzip")
     if program is None:
         raise ExternalError(f"{path}: the program gzip is needed to unpack it and was not found")
@@ -38,7 +38,34 @@ def _open(path: Path) -> fits.HDUList:
     if unpacked.returncode not in (0, 2):
         message = unpacked.stderr.decode(errors="replace").strip()
         raise DataError(f"{path}: cannot be unpacked: {message}")
-    return fits.open(io.BytesIO(unpacked.stdout), memmap=False)
+    return unpacked.stdout
+
+
+def _open(path: Path) -> fits.HDUList:
+    """Open a file; if its first bytes say that it is compressed, unpack it into memory."""
+    if _is_packed(path):
+        return fits.open(io.BytesIO(_unpack(path)), memmap=False)
+    return fits.open(path, memmap=False, lazy_load_hdus=True)
+
+
+def plain_copy(ref: FrameRef, root: Path) -> Path:
+    """Give a plain file with the content of a frame, unpacked once below ``raw-cache``.
+
+    Raises
+    ------
+    DataError
+        If the file is absent or cannot be unpacked.
+    """
+    path = Path(ref.path)
+    try:
+        if not _is_packed(path):
+            return path
+        copy = root / "raw-cache" / "unpacked" / f"{ref.archive_id}-{ref.header_digest[:8]}.fits"
+        if not copy.is_file():
+            write_bytes(_unpack(path), copy)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    return copy
 
 
 def plain_header(header: fits.Header) -> Header:
@@ -143,6 +170,30 @@ def pixel_sha256(planes: npt.NDArray[np.float32]) -> str:
     return hashlib.sha256(np.ascontiguousarray(planes, dtype="<f4").tobytes()).hexdigest()
 
 
+def data_sum(planes: npt.NDArray[np.float32]) -> int:
+    """Compute DATASUM of float32 planes: the 32-bit ones'-complement sum of the data unit.
+
+    Notes
+    -----
+    FITS standard 4.0, appendix J. Blocks are padded with zeros, which add nothing.
+    """
+    words = np.ascontiguousarray(planes, dtype=">f4").view(">u4")
+    total = int(words.sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
+
+
+def checksum_holds(header: Header, planes: npt.NDArray[np.float32]) -> bool:
+    """Tell whether planes match DATASUM; files without one, or not of float32, are believed."""
+    stated = str(header.get("DATASUM", "")).strip()
+    scaled = header.get("BSCALE", 1.0) != 1.0 or header.get("BZERO", 0.0) != 0.0
+    if not stated.isdigit() or header.get("BITPIX") != -32 or scaled:
+        return True
+    # Ones' complement has two zeros.
+    return int(stated) % 0xFFFFFFFF == data_sum(planes) % 0xFFFFFFFF
+
+
 def read_frame(ref: FrameRef, root: Path) -> tuple[Header, npt.NDArray[np.float32], str]:
     """Read the planes of a planned frame and check that they are what they were.
 
@@ -159,7 +210,7 @@ def read_frame(ref: FrameRef, root: Path) -> tuple[Header, npt.NDArray[np.float3
     DataError
         If the file cannot be read or its pixels have changed since they were first read.
     """
-    header, planes = read_planes(Path(ref.path))
+    header, planes = read_planes(plain_copy(ref, root))
     sha256 = pixel_sha256(planes)
     note = root / "raw-cache" / "digests" / f"{ref.archive_id}.json"
     if note.is_file():

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from spheredc_hpc.errors import DataError, ResourceError
+from spheredc_hpc.errors import ConfigError, DataError, ResourceError
 from spheredc_hpc.model.product import InputRef, OutputFile, Receipt, Status
 from spheredc_hpc.model.provenance import (
     PRODUCT_VERSIONS,
@@ -129,7 +129,9 @@ class ProductWriter:
 
 
 @contextmanager
-def writing(target: Path, draft: Draft) -> Iterator[ProductWriter]:
+def writing(
+    target: Path, draft: Draft, umask: str | None = None, group: str | None = None
+) -> Iterator[ProductWriter]:
     """Write one product whole or not at all.
 
     Parameters
@@ -138,6 +140,10 @@ def writing(target: Path, draft: Draft) -> Iterator[ProductWriter]:
         Directory of the product; an older version steps aside and is removed.
     draft : Draft
         Inputs and settings, known beforehand.
+    umask : str, optional
+        Octal umask of the product; that of the process if absent.
+    group : str, optional
+        Group that owns the product; unchanged if absent.
 
     Yields
     ------
@@ -148,6 +154,8 @@ def writing(target: Path, draft: Draft) -> Iterator[ProductWriter]:
     ------
     ResourceError
         If the place cannot be written (permission, no space left).
+    ConfigError
+        If there is no such group, or this user may not give files to it.
     """
     token = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     beside = target.parent / f".{target.name}.{token}.part"
@@ -170,6 +178,7 @@ def writing(target: Path, draft: Draft) -> Iterator[ProductWriter]:
                 if scratch != beside:
                     beside.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copytree(scratch, beside)
+                _own(beside, umask, group)
                 _sync_tree(beside)
                 _publish(beside, target, token)
             except OSError as error:
@@ -180,6 +189,18 @@ def writing(target: Path, draft: Draft) -> Iterator[ProductWriter]:
             shutil.rmtree(scratch, ignore_errors=True)
             shutil.rmtree(beside, ignore_errors=True)
     logger.info("published %s (%s)", draft.id, receipt.status)
+
+
+def _own(root: Path, umask: str | None, group: str | None) -> None:
+    """Give every file of a product the configured permissions and group."""
+    for path in (root, *root.rglob("*")):
+        if umask is not None:
+            path.chmod((0o777 if path.is_dir() else 0o666) & ~int(umask, 8))
+        if group is not None:
+            try:
+                shutil.chown(path, group=group)
+            except (LookupError, PermissionError) as error:
+                raise ConfigError(f"output.group {group!r}: {error}") from error
 
 
 def _complete(draft: Draft, writer: ProductWriter) -> Receipt:

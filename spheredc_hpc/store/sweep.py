@@ -17,6 +17,10 @@ logger = logging.getLogger(__name__)
 _LEFT_BEHIND = re.compile(r"^\.(?P<name>.+)\.(?P<pid>\d+)-[0-9a-f]{8}\.(?P<kind>part|old)$")
 
 
+# Folders that hold products: what is left behind lies beside its product, never inside.
+_PRODUCT_PARENTS = ("calibrations/*", "observations/*", "observations/*/level2", "library")
+
+
 def sweep(root: Path) -> list[Path]:
     """Remove scratch directories whose writer is dead and bring back versions set aside.
 
@@ -33,8 +37,8 @@ def sweep(root: Path) -> list[Path]:
         What was removed or restored.
     """
     done = []
-    for top in ("calibrations", "observations", "library"):
-        for path in sorted((root / top).rglob(".*")):
+    for place in _PRODUCT_PARENTS:
+        for path in sorted(root.glob(f"{place}/.*")):
             match = _LEFT_BEHIND.match(path.name)
             if match is None or not path.is_dir() or psutil.pid_exists(int(match["pid"])):
                 continue

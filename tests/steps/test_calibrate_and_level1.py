@@ -9,7 +9,7 @@ from spheredc_hpc.association.engine import Associator, Versions
 from spheredc_hpc.association.grouping import group_frames
 from spheredc_hpc.association.index import FrameIndex
 from spheredc_hpc.config import AssociationSettings, parse
-from spheredc_hpc.errors import ConfigError, DataError
+from spheredc_hpc.errors import ConfigError, DataError, ExternalError
 from spheredc_hpc.ingest.scan import scan
 from spheredc_hpc.instrument.coronagraphs import off_axis_transmission
 from spheredc_hpc.instrument.detectors import detector
@@ -266,7 +266,7 @@ def test_an_absent_raw_file_is_an_error_that_names_it(night):
     first, *rest = night.association.frames["OBJECT"]
     gone = replace(first, path=str(night.root / "gone.fits"))
     frames = {**night.association.frames, "OBJECT": (gone, *rest)}
-    with pytest.raises(DataError, match=r"gone\.fits is not there"):
+    with pytest.raises(ExternalError, match=r"gone\.fits is not there"):
         night.reduce(replace(night.association, frames=frames), "gone")
 
 

@@ -10,7 +10,15 @@ from astropy.io import fits
 
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.model.frame import FrameRef
-from spheredc_hpc.store.raw import read_frame, read_header, read_planes, read_table
+from spheredc_hpc.store.raw import (
+    checksum_holds,
+    data_sum,
+    plain_copy,
+    read_frame,
+    read_header,
+    read_planes,
+    read_table,
+)
 
 PLANES = np.random.default_rng(1).normal(size=(3, 5, 7)).astype(np.float32)
 
@@ -105,3 +113,34 @@ def test_pixels_that_changed_since_they_were_first_read_are_refused(tmp_path):
         hdus[0].data[0, 0, 0] += 1
     with pytest.raises(DataError, match="pixels changed"):
         read_frame(ref, tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 50), (7, 9)])
+def test_the_checksum_is_that_of_the_standard(tmp_path, shape):
+    planes = np.random.default_rng(3).normal(size=shape).astype(np.float32)
+    planes.flat[5] = np.nan
+    path = tmp_path / "a.fits"
+    fits.PrimaryHDU(planes).writeto(path, checksum=True)
+    header, read = read_planes(path)
+    assert int(header["DATASUM"]) == data_sum(read)
+    assert checksum_holds(header, read)
+    read[0, 0, 0] += 1
+    assert not checksum_holds(header, read)
+
+
+def test_a_file_without_checksum_is_believed(tmp_path):
+    header, planes = read_planes(write(tmp_path / "a.fits"))
+    assert checksum_holds(header, planes)
+
+
+def test_a_packed_file_is_unpacked_once(tmp_path):
+    packed = tmp_path / "a.fits.gz"
+    packed.write_bytes(gzip.compress(write(tmp_path / "a.fits").read_bytes()))
+    ref = FrameRef("SPHER.x", str(packed), packed.stat().st_size, "0123456789")
+    _, planes, _ = read_frame(ref, tmp_path / "root")
+    copy = plain_copy(ref, tmp_path / "root")
+    assert copy.read_bytes() == (tmp_path / "a.fits").read_bytes()
+    stamp = copy.stat().st_mtime_ns
+    _, again, _ = read_frame(ref, tmp_path / "root")
+    np.testing.assert_array_equal(again, planes)
+    assert copy.stat().st_mtime_ns == stamp

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from spheredc_hpc.errors import DataError, ResourceError
+from spheredc_hpc.errors import ConfigError, DataError, ResourceError
 from spheredc_hpc.model.product import InputRef, Status
 from spheredc_hpc.store import receipt as receipts
 from spheredc_hpc.store.sweep import sweep
@@ -187,3 +187,26 @@ def test_two_writers_of_one_product_leave_one_sound_version(tmp_path):
         list(pool.map(write, range(4)))
     assert receipts.verify(target) == []
     assert [p.name for p in target.parent.iterdir()] == ["r"]
+
+
+def test_a_configured_umask_reaches_every_file(tmp_path):
+    target = tmp_path / "observations" / "o" / "level2" / "r"
+    with receipts.writing(target, draft(), umask="027") as writer:
+        (writer.path / "sub").mkdir()
+        (writer.path / "sub" / "a").write_text("x")
+    assert stat.S_IMODE(target.stat().st_mode) == 0o750
+    assert stat.S_IMODE((target / "sub").stat().st_mode) == 0o750
+    for path in (target / "sub" / "a", target / "receipt.json", target / "run.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_an_unknown_group_is_a_setting_that_is_wrong(tmp_path):
+    target = tmp_path / "observations" / "o" / "level2" / "r"
+
+    def write():
+        with receipts.writing(target, draft(), group="no-such-group"):
+            pass
+
+    with pytest.raises(ConfigError, match="no-such-group"):
+        write()
+    assert not target.exists()
