@@ -9,7 +9,7 @@ from spheredc_hpc.association.engine import Associator, Versions
 from spheredc_hpc.association.grouping import group_frames
 from spheredc_hpc.association.index import FrameIndex
 from spheredc_hpc.config import AssociationSettings, parse
-from spheredc_hpc.errors import ConfigError, DataError, ExternalError
+from spheredc_hpc.errors import ConfigError, ExternalError
 from spheredc_hpc.ingest.scan import scan
 from spheredc_hpc.instrument.coronagraphs import off_axis_transmission
 from spheredc_hpc.instrument.detectors import detector
