@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from spheredc_hpc.config import Config
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def job_context(step: str, receipt: Path, attempt: int, config: Config) -> Iterator[None]:
-    """Name the observation (or calibration) and the step in every record; set the umask.
+def job_context(step: str, receipt: Path, attempt: int) -> Iterator[None]:
+    """Name the observation (or calibration) and the step in every record of the job.
 
     Raises
     ------
@@ -27,8 +22,6 @@ def job_context(step: str, receipt: Path, attempt: int, config: Config) -> Itera
     from spheredc_hpc.log import log_context
     from spheredc_hpc.steps.layout import product_directory, split_product
 
-    if config.output.umask is not None:
-        os.umask(int(config.output.umask, 8))
     _, product = split_product(product_directory(receipt))
     parts = product.split("/")
     with log_context(observation=parts[1] if parts[0] == "observations" else product, step=step):

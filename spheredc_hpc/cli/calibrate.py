@@ -26,5 +26,5 @@ def calibrate(
     from spheredc_hpc.steps.calibrate import make_calibration
 
     settings = load_config(config)
-    with job_context("calibrate", receipt, attempt, settings):
+    with job_context("calibrate", receipt, attempt):
         make_calibration(job, receipt, settings, threads)

@@ -23,5 +23,5 @@ def level1(
     from spheredc_hpc.steps.level1 import reduce_level1
 
     settings = load_config(config)
-    with job_context("level1", receipt, attempt, settings):
+    with job_context("level1", receipt, attempt):
         reduce_level1(association, receipt, settings, threads)

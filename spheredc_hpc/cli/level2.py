@@ -35,7 +35,7 @@ def level2(
 
     settings = load_config(config)
     target = receipt or level2_receipt(source, recipe, settings)
-    with job_context("level2", target, attempt, settings):
+    with job_context("level2", target, attempt):
         made = reduce_level2(source, target, recipe, settings, threads)
     typer.echo(f"{made.status}  {target.parent}")
     for reason in made.reasons:
