@@ -16,10 +16,29 @@ from spheredc_hpc.errors import ConfigError
 SEPARATOR = ";"
 REDUCIBLE = ("planned",)
 
-DETECTOR_MB = 8.4
-"""One raw plane of 1024 x 2048 float32 [MB]."""
+# Measured on the built-in night (48 frames of 2 x 800 x 800 px), then about half as much again.
 BASE_MB = 600.0
-"""Interpreter and libraries of one job [MB]."""
+"""Interpreter, libraries and what does not grow with the number of frames [MB]."""
+CALIBRATION_PLANE_MB = 35.0
+LEVEL1_FRAME_MB = 30.0
+LEVEL2_FRAME_MB = 30.0
+LEAST_MINUTES = 5.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much work a recipe is.
+
+    Attributes
+    ----------
+    work : float
+        Relative to the default recipe: area of the field and azimuths of the throughput.
+    residuals : int
+        Copies of the cube that are kept besides.
+    """
+
+    work: float = 1.0
+    residuals: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,6 +103,8 @@ class Sheet:
     settings : mapping
         ``calibration``, ``level1``, ``level2`` to name to what a product of that kind
         depends on besides its inputs: settings digest, product version, constants.
+    loads : mapping
+        Label of a recipe to its load.
     """
 
     plan: str
@@ -91,6 +112,7 @@ class Sheet:
     observations: Mapping[str, ObservationRow]
     calibrations: Mapping[tuple[str, str], CalibrationRow]
     settings: Mapping[str, Mapping[str, str]]
+    loads: Mapping[str, Load]
 
     @classmethod
     def read(cls, root: Path, plan: str) -> Sheet:
@@ -119,13 +141,14 @@ class Sheet:
                 observations={row.observation: row for row in observations},
                 calibrations={(row.kind, row.key): row for row in calibrations},
                 settings=workflow["settings"],
+                loads={name: Load(**load) for name, load in workflow["loads"].items()},
             )
         except OSError as error:
             raise ConfigError(
                 f"plan {plan!r} of {root}: {error.strerror}: {error.filename}; "
                 "run `spheredc plan` first"
             ) from error
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"plan {plan!r} of {root} is damaged: {error}") from error
 
     @classmethod
@@ -144,7 +167,7 @@ class Sheet:
             raise ConfigError(f"{root} has several plans ({', '.join(plans)}): name one as plan=")
         if plans:
             return cls.read(root, plans[0])
-        return cls("", "", {}, {}, {"calibration": {}, "level1": {}, "level2": {}})
+        return cls("", "", {}, {}, {"calibration": {}, "level1": {}, "level2": {}}, {})
 
     @property
     def recipes(self) -> tuple[str, ...]:
@@ -186,30 +209,31 @@ class Sheet:
         """Give what Level 1 of an observation depends on besides its inputs."""
         return self.settings["level1"].get(self.observations[observation].level1_mode, "")
 
-    def calibration_mb(self, kind: str, key: str) -> float:
-        """Predicted memory of a calibration [MB]."""
-        return BASE_MB + 4 * DETECTOR_MB * max(self.calibrations[kind, key].n_planes, 1)
+    def calibration_mb(self, kind: str, key: str) -> int:
+        """Predict the memory of a calibration [MB]."""
+        return int(BASE_MB + CALIBRATION_PLANE_MB * self.calibrations[kind, key].n_planes)
 
-    def level1_mb(self, observation: str) -> float:
-        """Predicted memory of Level 1 [MB]."""
-        return BASE_MB + 4 * DETECTOR_MB * max(self.observations[observation].n_frames, 1)
+    def level1_mb(self, observation: str) -> int:
+        """Predict the memory of Level 1 [MB]."""
+        return int(BASE_MB + LEVEL1_FRAME_MB * self.observations[observation].n_frames)
 
-    def level2_mb(self, observation: str) -> float:
-        """Predicted memory of one Level 2 recipe [MB]."""
-        frames = self.observations[observation].n_frames if observation in self.observations else 1
-        return BASE_MB + 6 * DETECTOR_MB * max(frames, 1)
+    def level2_mb(self, observation: str, recipe: str) -> int:
+        """Predict the memory of one Level 2 recipe [MB]."""
+        copies = 1 + self.loads[recipe].residuals
+        return int(BASE_MB + LEVEL2_FRAME_MB * copies * self.observations[observation].n_frames)
 
     def calibration_minutes(self, kind: str, key: str) -> float:
-        """Predicted time of a calibration [min]."""
-        return 5 + 0.05 * self.calibrations[kind, key].n_planes
+        """Predict the time of a calibration [min]."""
+        return LEAST_MINUTES + 0.05 * self.calibrations[kind, key].n_planes
 
     def level1_minutes(self, observation: str) -> float:
-        """Predicted time of Level 1 [min]."""
-        return 10 + 0.2 * self.observations[observation].n_frames
+        """Predict the time of Level 1 [min]."""
+        return LEAST_MINUTES + 0.1 * self.observations[observation].n_frames
 
-    def level2_minutes(self, observation: str) -> float:
-        """Predicted time of one Level 2 recipe [min]."""
-        return 10 + 0.3 * self.observations[observation].n_frames
+    def level2_minutes(self, observation: str, recipe: str) -> float:
+        """Predict the time of one Level 2 recipe [min]."""
+        frames = self.observations[observation].n_frames
+        return LEAST_MINUTES + 0.1 * frames * self.loads[recipe].work
 
 
 def _observation(row: Mapping[str, str]) -> ObservationRow:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from spheredc_hpc.config import Config, digest_of
+from spheredc_hpc.config import Config, ImagingSettings, Recipe, digest_of
 from spheredc_hpc.instrument.constants import default_constants
 from spheredc_hpc.model.provenance import PRODUCT_VERSIONS
 from spheredc_hpc.store.codec import canonical_json, write_text
@@ -54,5 +54,13 @@ def write_workflow(root: Path, plan: str, config: Config) -> None:
                 for name, recipe in config.level2.items()
             },
         },
+        "loads": {recipe.label(name): _load(recipe) for name, recipe in config.level2.items()},
     }
     write_text(canonical_json(values), folder / WORKFLOW)
+
+
+def _load(recipe: Recipe) -> dict[str, float]:
+    usual, imaging = ImagingSettings(), recipe.imaging
+    area = (imaging.outer_mas / usual.outer_mas) ** 2
+    branches = imaging.throughput_branches / usual.throughput_branches
+    return {"work": round(max(area * branches, 0.1), 3), "residuals": int(imaging.keep_residuals)}

@@ -73,6 +73,7 @@ def write_plan(root: Path, recipes: dict[str, str] | None = None, **settings: st
             "level1": {"toy_mode": settings.get("level1", "l")},
             "level2": recipes or RECIPES,
         },
+        "loads": {name: {"work": 1.0, "residuals": 0} for name in recipes or RECIPES},
     }
     (folder / "workflow.json").write_text(json.dumps(values))
     (folder / "config.yaml").write_text("")

@@ -13,10 +13,11 @@ rule level2:
     threads: 8
     resources:
         mem_mb=lambda wildcards, attempt: int(
-            SHEET.level2_mb(wildcards.observation) * 1.5 ** (attempt - 1)
+            SHEET.level2_mb(wildcards.observation, wildcards.recipe)
+            * 1.5 ** (attempt - 1)
         ),
         runtime=lambda wildcards, attempt: int(
-            SHEET.level2_minutes(wildcards.observation) * 2**attempt
+            SHEET.level2_minutes(wildcards.observation, wildcards.recipe) * 2**attempt
         ),
         attempt=lambda wildcards, attempt: attempt,
     params:
