@@ -6,8 +6,9 @@ from spheredc_hpc.errors import KernelInputError
 from spheredc_hpc.level1.parts.centres import (
     CentreMeasurement,
     CentreModel,
+    DriftSettings,
+    shared_error,
     solve_waffle,
-    spot_error,
 )
 from spheredc_hpc.level1.parts.halo import HaloSettings, halo_centre, star_centre
 from spheredc_hpc.level1.parts.spots import (
@@ -133,7 +134,7 @@ def test_dither_enters_as_a_difference_and_drift_linearly():
         measurement(58000.0 + hour / 24, (485.0 + 0.1 * hour + 0.5, 520.0 - 1.0), center_dither)
         for hour in (0.0, 0.02, 2.0, 2.02)
     ]
-    solution = solve_waffle(measured, 1, 0.06, 0.05)
+    solution = solve_waffle(measured, 1, 0.05, DriftSettings())
     xy, _ = solution.models[0].at(np.array([58000.0 + 1.0 / 24]), (-2.0, 3.0))
     np.testing.assert_allclose(xy, [[485.1 - 2.0, 523.0]], atol=0.002)
     assert solution.quality["drift_px_per_h"][0][0] == pytest.approx(0.1, abs=0.001)
@@ -141,7 +142,9 @@ def test_dither_enters_as_a_difference_and_drift_linearly():
 
 
 def test_one_epoch_is_flagged_and_the_error_grows_with_time():
-    solution = solve_waffle([measurement(58000.0, (485.0, 520.0))], 1, 0.06, 0.1)
+    solution = solve_waffle(
+        [measurement(58000.0, (485.0, 520.0))], 1, 0.05, DriftSettings(drift_px_per_h=0.1)
+    )
     assert dict(solution.flags).keys() == {"CENTER_SINGLE"}
     _, error = solution.models[0].at(58000.0 + np.array([0.0, 1.0, 3.0]) / 24, (0.0, 0.0))
     np.testing.assert_allclose(error[2] ** 2 - error[0] ** 2, 0.3**2, rtol=1e-6)
@@ -150,19 +153,32 @@ def test_one_epoch_is_flagged_and_the_error_grows_with_time():
 
 def test_a_channel_without_usable_spots_gives_no_solution():
     lost = CentreMeasurement("SPHER.x", 0, 1, 58000.0, (0.0, 0.0), None)
-    assert solve_waffle([measurement(58000.0, (485.0, 520.0)), lost], 2, 0.06, 0.1) is None
+    assert (
+        solve_waffle([measurement(58000.0, (485.0, 520.0)), lost], 2, 0.05, DriftSettings()) is None
+    )
 
 
-def test_shared_departures_set_the_error_and_random_ones_average_out(rng):
-    shared = rng.normal(size=(4, 2))
-    shared *= 0.2 / np.sqrt(np.mean(shared**2))
-    same = [measurement(58000.0, (0, 0), departures=shared) for _ in range(50)]
-    both = np.sqrt((8 * 0.2**2 + 4 * 0.06**2) / 8)
-    assert spot_error(same, 0.06) == pytest.approx(both)
+def test_the_gap_between_the_diagonals_sets_the_shared_error():
+    gap = 0.2
+    moved = np.array([[gap, 0], [0, 0], [gap, 0], [0, 0]]) / 2
+    shared = [measurement(58000.0, (0, 0), departures=moved - moved.mean(axis=0))] * 5
+    # Two numbers of the gap, half of it from each diagonal, and two of the expectation.
+    expected = np.sqrt(((gap / 2) ** 2 / 2 + 2 * 0.03**2) / 4)
+    assert shared_error(shared, 0.03) == pytest.approx(expected)
+
+
+def test_point_symmetric_departures_leave_the_centre_alone(rng):
+    pair = rng.normal(size=(2, 2))
+    symmetric = np.concatenate([pair, -pair])
+    measured = [measurement(58000.0, (0, 0), departures=symmetric)]
+    assert shared_error(measured, 0.03) == pytest.approx(0.03 / np.sqrt(2))
+
+
+def test_random_departures_average_out(rng):
     random = [
         measurement(58000.0, (0, 0), departures=0.2 * rng.normal(size=(4, 2))) for _ in range(50)
     ]
-    assert spot_error(random, 0.06) < 0.07
+    assert shared_error(random, 0.03) < 0.035
 
 
 def test_prediction_is_held_constant_outside_of_the_epochs():

@@ -10,13 +10,17 @@ from functools import partial
 import numpy as np
 from pydantic import Field
 
-from spheredc_hpc.config import Section
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.instrument.headers import read_value
 from spheredc_hpc.instrument.waffle import spot_angles_deg, spot_radius_px
 from spheredc_hpc.kernels.parallel import map_ordered
 from spheredc_hpc.level1.io import Floats, Image
-from spheredc_hpc.level1.parts.centres import CentreMeasurement, CentreSolution, solve_waffle
+from spheredc_hpc.level1.parts.centres import (
+    CentreMeasurement,
+    CentreSolution,
+    DriftSettings,
+    solve_waffle,
+)
 from spheredc_hpc.level1.parts.cosmetics import FieldCleaner
 from spheredc_hpc.level1.parts.fallback import FileImages, solve_halo, solve_star, solve_table
 from spheredc_hpc.level1.parts.halo import HaloSettings
@@ -38,16 +42,13 @@ MARGIN_PX = 40.0
 MOST_NAN = 0.01
 
 
-class CentringSettings(Section):
+class CentringSettings(DriftSettings):
     """How the star is found."""
 
     spots: SpotSettings = Field(SpotSettings(), description="Satellite spots.")
     halo: HaloSettings = Field(HaloSettings(), description="Fall-back on the halo.")
     subtract_science: bool = Field(
         False, description="Subtract the median of the nearest science file from CENTER frames."
-    )
-    drift_px_per_h: float = Field(
-        0.05, ge=0, description="Unknown motion of the star between and beyond CENTER frames."
     )
 
 
@@ -63,8 +64,8 @@ def solve_centres(bench: Bench, settings: CentringSettings) -> CentreSolution:
     why = "no CENTER exposure"
     if bench.frames("CENTER"):
         measured = measure_center_frames(bench, settings)
-        spot_error_px = settings.spots.spot_error_px
-        solution = solve_waffle(measured, 2, spot_error_px, settings.drift_px_per_h)
+        expected_px = settings.spots.shared_error_px
+        solution = solve_waffle(measured, 2, expected_px, settings)
         if solution is not None:
             return solution
         why = f"no usable satellite spots in {len(bench.frames('CENTER'))} CENTER files"

@@ -7,14 +7,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
+from spheredc_hpc.config import Section
 from spheredc_hpc.level1.io import Flag, Floats
 from spheredc_hpc.level1.parts.spots import SpotCentre
 
-# Degrees of freedom of one measured square, and weight of the expectation in the same count.
-FREE_COORDINATES = 4
+# Numbers that tell the shared error, and weight of expectations in the same count.
+FREE_COORDINATES = 2
 # Exposures farther apart than this are separate epochs of the drift [d].
 EPOCH_GAP_D = 180 / 86400
+
+
+class DriftSettings(Section):
+    """How the star is expected to move on the detector."""
+
+    drift_px_per_h: float = Field(
+        0.05, ge=0, description="Unknown motion of the star between and beyond CENTER frames."
+    )
+    jitter_px: float = Field(
+        0.02,
+        ge=0,
+        description="Expected motion from frame to frame [px]; joined with what is measured.",
+    )
 
 
 @dataclass(frozen=True)
@@ -107,26 +122,30 @@ class CentreSolution:
     table: list[dict[str, Any]] = field(default_factory=list)
 
 
-def spot_error(measurements: Sequence[CentreMeasurement], expected_px: float) -> float:
-    """Error of one coordinate of one spot that frames share, from departures from squares.
+def shared_error(measurements: Sequence[CentreMeasurement], expected_px: float) -> float:
+    """Error of the centre, per axis, that all frames share.
 
-    The departures of all frames are averaged first: what is left are speckles beneath the
-    spots, alike in every frame. They are joined with the expected error, which weighs like
-    one frame, since four numbers tell a variance only roughly.
+    Speckles beneath the spots move them alike in every frame. What moves opposite spots in
+    opposite directions, as speckles of small phase errors do, leaves the centre alone; what
+    remains shows in the distance between the middles of the two diagonals. It is averaged over
+    all frames and joined with the expected error, since two numbers tell a variance only
+    roughly.
     """
     shapes = [m.spot.departures for m in measurements if m.usable and m.spot is not None]
     if not shapes:
         return expected_px
     mean = np.mean(shapes, axis=0)
-    total = float(np.sum(mean**2)) + FREE_COORDINATES * expected_px**2
+    gap = (mean[0] + mean[2] - mean[1] - mean[3]) / 2
+    # The gap holds the errors of two diagonals.
+    total = float(np.sum(gap**2)) / 2 + FREE_COORDINATES * expected_px**2
     return float(np.sqrt(total / (2 * FREE_COORDINATES)))
 
 
 def solve_waffle(
     measurements: Sequence[CentreMeasurement],
     channels: int,
-    expected_spot_error_px: float,
-    drift_px_per_h: float,
+    expected_error_px: float,
+    motion: DriftSettings,
 ) -> CentreSolution | None:
     """Join the measured centres to one model per channel.
 
@@ -134,10 +153,9 @@ def solve_waffle(
     ----------
     measurements : sequence of CentreMeasurement
     channels : int
-    expected_spot_error_px : float
-        As in `SpotSettings.spot_error_px`.
-    drift_px_per_h : float
-        Unknown motion away from the measurements.
+    expected_error_px : float
+        As in `SpotSettings.shared_error_px`.
+    motion : DriftSettings
 
     Returns
     -------
@@ -145,7 +163,7 @@ def solve_waffle(
         None if a channel has no usable measurement.
     """
     models, spreads = [], []
-    common = spot_error(measurements, expected_spot_error_px) / np.sqrt(2)
+    common = shared_error(measurements, expected_error_px)
     for channel in range(channels):
         held = sorted(
             (m for m in measurements if m.channel == channel and m.usable), key=lambda m: m.mjd
@@ -153,15 +171,15 @@ def solve_waffle(
         if not held:
             return None
         epochs = _epochs(held)
-        scatter = _scatter(epochs)
+        scatter = _scatter(epochs, motion.jitter_px)
         rows = [_average(epoch, scatter) for epoch in epochs]
         models.append(
             CentreModel(
                 mjd=np.array([row[0] for row in rows]),
                 xy=np.stack([row[1] for row in rows]),
                 error=np.stack([row[2] for row in rows]),
-                common_error=float(common),
-                drift_px_per_h=drift_px_per_h,
+                common_error=common,
+                drift_px_per_h=motion.drift_px_per_h,
             )
         )
         spreads.append(scatter.tolist())
@@ -177,12 +195,12 @@ def solve_waffle(
             for m in measurements
             if not m.usable
         ],
-        "common_error_px": float(common),
+        "common_error_px": common,
         "scatter_px": spreads,
         "departure_px": _departure(measurements),
         "drift_px_per_h": [_drift(model) for model in models],
     }
-    table = [row for m in measurements if (row := _row(m, float(common))) is not None]
+    table = [row for m in measurements if (row := _row(m, common)) is not None]
     return CentreSolution(tuple(models), "waffle", tuple(flags), quality, table)
 
 
@@ -200,19 +218,20 @@ def _undithered(item: CentreMeasurement) -> Floats:
     return np.asarray(item.spot.xy - np.array(item.dither_px))
 
 
-def _scatter(epochs: list[list[CentreMeasurement]]) -> Floats:
-    """Scatter of single frames about the mean of their epoch, (x, y) [px]; fit errors at least."""
-    squares, free = np.zeros(2), 0
-    stated = []
+def _scatter(epochs: list[list[CentreMeasurement]], jitter_px: float) -> Floats:
+    """Scatter of single frames about the mean of their epoch, (x, y) [px].
+
+    The errors of the fits and the expected motion weigh like two measured differences, so that
+    a lucky pair of frames does not make the scatter vanish.
+    """
+    stated = [np.diag(item.spot.covariance) for e in epochs for item in e if item.spot is not None]
+    squares = FREE_COORDINATES * (np.mean(stated, axis=0) + jitter_px**2)
+    free = FREE_COORDINATES
     for epoch in epochs:
         points = np.stack([_undithered(item) for item in epoch])
-        squares += np.sum((points - points.mean(axis=0)) ** 2, axis=0)
+        squares = squares + np.sum((points - points.mean(axis=0)) ** 2, axis=0)
         free += len(points) - 1
-        stated += [np.diag(item.spot.covariance) for item in epoch if item.spot is not None]
-    least = np.mean(stated, axis=0)
-    if free == 0:
-        return np.asarray(np.sqrt(least))
-    return np.asarray(np.sqrt(np.maximum(squares / free, least)))
+    return np.asarray(np.sqrt(squares / free))
 
 
 def _average(epoch: list[CentreMeasurement], scatter: Floats) -> tuple[float, Floats, Floats]:

@@ -50,11 +50,11 @@ class SpotSettings(Section):
     residual_px: float = Field(
         0.6, gt=0, description="Largest departure of the spots from a square, rms [px]."
     )
-    spot_error_px: float = Field(
-        0.06,
+    shared_error_px: float = Field(
+        0.05,
         gt=0,
-        description="Expected error of a spot from speckles beneath it [px]; weighs like the "
-        "four measured departures of one frame.",
+        description="Expected error of a centre from speckles beneath the spots [px]; weighs "
+        "like the two measured numbers of one frame.",
     )
 
 
