@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from spheredc_hpc.association.rules import (
@@ -23,6 +23,9 @@ from spheredc_hpc.model.observation import Observation, ObservationKey, observat
 
 TELEMETRY_MARGIN_D = 600 / 86400
 CONFLICT = "different files claim this archive id"
+
+Preferred = Callable[[str], bool]
+"""Whether the file of that path is taken before its copies."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,25 @@ class _Draft:
     flags: set[str] = field(default_factory=set)
 
 
-def unique_frames(frames: Iterable[RawFrame]) -> tuple[list[RawFrame], list[LeftOut]]:
-    """Keep one file per archive id: plain before compressed, then the first path.
+def _any_path(path: str) -> bool:
+    return True
+
+
+def unique_frames(
+    frames: Iterable[RawFrame], preferred: Preferred = _any_path
+) -> tuple[list[RawFrame], list[LeftOut]]:
+    """Keep one file per archive id: preferred, then plain ones, then the first path.
 
     Files of one archive id with different headers or checksums are all left out, as nothing
     tells which is right.
     """
+
+    def order(frame: RawFrame) -> tuple[bool, bool, str]:
+        packed = frame.path.lower().endswith((".gz", ".z"))
+        return not preferred(frame.path), packed, frame.path
+
     same: dict[str, list[RawFrame]] = defaultdict(list)
-    for frame in sorted(frames, key=lambda f: (f.path.lower().endswith((".gz", ".z")), f.path)):
+    for frame in sorted(frames, key=order):
         same[frame.archive_id].append(frame)
     kept, left_out = [], []
     for copies in same.values():
@@ -89,7 +103,9 @@ def unique_frames(frames: Iterable[RawFrame]) -> tuple[list[RawFrame], list[Left
     return sorted(kept, key=_time_order), left_out
 
 
-def group_frames(frames: Iterable[RawFrame], min_science_frames: int = 1) -> Grouping:
+def group_frames(
+    frames: Iterable[RawFrame], min_science_frames: int = 1, preferred: Preferred = _any_path
+) -> Grouping:
     """Make observations of scanned frames.
 
     Science frames of one night, block, arm, mode, filter, derotator mode, coronagraph and
@@ -102,13 +118,15 @@ def group_frames(frames: Iterable[RawFrame], min_science_frames: int = 1) -> Gro
         In any order; duplicates of an archive id are left out.
     min_science_frames : int
         Science planes below which an observation is rejected.
+    preferred : callable, optional
+        Tells of a path whether it is taken before copies elsewhere.
 
     Returns
     -------
     Grouping
         Groups in order of their identity.
     """
-    unique, left_out = unique_frames(frames)
+    unique, left_out = unique_frames(frames, preferred)
     timed = [frame for frame in unique if frame.mjd_start is not None and frame.night]
     left_out += [_left(frame, reason) for frame in unique if (reason := _unusable(frame))]
     drafts = _science_drafts([f for f in timed if f.frame_class in SCIENCE_CLASSES])

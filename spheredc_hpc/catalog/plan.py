@@ -72,7 +72,8 @@ def plan(root: Path, name: str, config: Config, raw: Sequence[Path] | None = Non
     """Plan the reduction of scanned frames: sample sheet, associations, calibration jobs.
 
     Observations with a science, CENTER or FLUX frame below `raw` are planned, whole; their
-    calibrations come from every frame of the catalogue.
+    calibrations come from every frame of the catalogue. Of equal copies those below `raw` are
+    taken.
 
     Parameters
     ----------
@@ -101,12 +102,13 @@ def plan(root: Path, name: str, config: Config, raw: Sequence[Path] | None = Non
     with database_errors():
         frames = list(_frames())
         found = describe_files(places)
-    grouping = group_frames(frames, config.association.min_science_frames)
+    grouping = group_frames(frames, config.association.min_science_frames, places.cover)
     chosen = [group for group in grouping.groups if _touches(group, places)]
     found = _with_conflicts(found, grouping, places)
     if not chosen:
         raise DataError(_nothing(places, found))
-    made = _associate(name, chosen, frames, config)
+    index = FrameIndex(unique_frames(frames, places.cover)[0])
+    made = _associate(name, chosen, index, config)
     n_written, n_removed = plan_files.write(
         root, made, plan_files.scan_values(places, found, grouping)
     )
@@ -165,10 +167,7 @@ def _nothing(places: Places, found: FilesFound) -> str:
     return f"no science frames in {where}; found: {classes or 'no frames'}{unreadable}"
 
 
-def _associate(
-    name: str, chosen: Sequence[Group], frames: Sequence[record.RawFrame], config: Config
-) -> Plan:
-    index = FrameIndex(unique_frames(frames)[0])
+def _associate(name: str, chosen: Sequence[Group], index: FrameIndex, config: Config) -> Plan:
     associator = Associator(index, config.association, versions_of(config))
     observations = tuple(
         Planned(

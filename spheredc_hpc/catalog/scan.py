@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -114,6 +114,7 @@ def scan(
         _read(changed, workers, progress)
         if nothing:
             raise _no_files(places)
+        n_vanished += _forget_moved(changed)
         found = describe_files(places)
     remember(root, places)
     logger.info("%d files, %d read, %d errors", len(files), len(changed), len(found.errors))
@@ -180,6 +181,19 @@ def _forget(places: Places, there: set[str]) -> int:
     for paths in list(vanished(problems.values_list("path", flat=True).iterator())):
         RawProblem.objects.filter(path__in=paths).delete()
     return sum(map(len, gone))
+
+
+def _forget_moved(read: Iterable[str]) -> int:
+    """Mark files elsewhere whose archive id was read now and that are no longer there."""
+    n_moved = 0
+    for paths in in_batches(read):
+        here = [clean(path) for path in paths]
+        ids = RawFrame.objects.filter(path__in=here).values("archive_id")
+        copies = RawFrame.objects.filter(archive_id__in=ids, present=True).exclude(path__in=here)
+        gone = [p for p in copies.values_list("path", flat=True) if not Path(p).is_file()]
+        for batch in in_batches(gone):
+            n_moved += RawFrame.objects.filter(path__in=batch).update(present=False)
+    return n_moved
 
 
 def _changed(files: Sequence[Path], places: Places) -> Prints:

@@ -1,9 +1,11 @@
 import csv
 import json
+import shutil
 
 import pytest
 
 from spheredc_hpc.campaign.sheet import Sheet
+from spheredc_hpc.campaign.workflow import write_workflow
 from spheredc_hpc.catalog.models import (
     CalibrationUse,
     MissingCalibration,
@@ -55,11 +57,8 @@ def test_calibration_rows_lead_to_their_jobs(planned, root):
         assert ";".join(sorted(job.upstream.values())) == row["upstream"]
 
 
-def test_the_workflow_reads_what_the_plan_writes(planned, root):
-    folder, _ = planned
-    (folder / "workflow.json").write_text(
-        '{"config_file": "c.yaml", "settings": {"calibration": {}, "level1": {}, "level2": {}}}'
-    )
+def test_the_workflow_reads_what_the_plan_writes(planned, root, config):
+    write_workflow(root, "first", config)
     sheet = Sheet.read(root, "first")
     (name,) = sheet.observations
     made = {f"{row.product}/receipt.json" for row in sheet.calibrations.values()}
@@ -197,3 +196,34 @@ def test_a_plan_needs_a_root_and_a_plain_name(root, config, raw):
     scan([raw], root, config)
     with pytest.raises(ConfigError, match="constant"):
         plan(root, "first", parse({"constants": {"no_such_constant": 1.0}}))
+
+
+def test_raw_files_that_moved_are_planned_where_they_lie_now(planned, raw, root, config, tmp_path):
+    # Sorted by name the old place comes first, so only its absence can decide.
+    moved = raw.rename(tmp_path / "raw2")
+    scan([moved], root, config)
+    assert plan(root, "first", config, [moved]).n_planned == 1
+    assert all(str(moved) in path for path in paths_of(root))
+
+
+def test_of_equal_copies_the_one_that_was_asked_for_is_planned(
+    planned, raw, root, config, tmp_path
+):
+    copy = shutil.copytree(raw, tmp_path / "zcopy")
+    scan([copy], root, config)
+    assert plan(root, "first", config, [copy]).n_planned == 1
+    assert all(str(copy) in path for path in paths_of(root))
+    assert plan(root, "first", config, [raw]).n_planned == 1
+    assert all(str(raw) in path for path in paths_of(root))
+
+
+def paths_of(root):
+    """Raw files that the plan reads, calibrations included."""
+    (row,) = rows_of(root / "plan" / "first" / "observations.tsv")
+    association = read_record(Association, root / row["association"])
+    jobs = [
+        read_record(CalibrationJob, root / job["job"])
+        for job in rows_of(root / "plan" / "first" / "calibrations.tsv")
+    ]
+    refs = [ref for frames in association.frames.values() for ref in frames]
+    return {ref.path for ref in [*refs, *(ref for job in jobs for ref in job.frames)]}
