@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from spheredc_hpc.config.recipe import ImagingSettings
 from spheredc_hpc.errors import DataError, KernelInputError
+from spheredc_hpc.instrument.constants import default_constants
 from spheredc_hpc.kernels.aperture import aperture_sum
 from spheredc_hpc.kernels.inject import Rotation, Stamp
 from spheredc_hpc.kernels.psf import centred_psf, fit_psf
@@ -17,8 +18,6 @@ from spheredc_hpc.store.cube import Level1Cube
 
 Floats = NDArray[np.float64]
 
-# Telescope pupil that sets the width assumed where there is no PSF [m].
-_PUPIL_M = 8.0
 _MAS_PER_RAD = 180 / np.pi * 3.6e6
 # Half size of the PSF stamp used for injections, in FWHM.
 _STAMP_FWHM = 5.0
@@ -185,20 +184,31 @@ def star_of(psf: NDArray[np.float32], wavelength_um: float, pixel_scale_mas: flo
     Parameters
     ----------
     psf : array, shape (psf_time, psf_y, psf_x)
-        Exposures of the unsaturated star; NaN frames are left out.
+        Exposures of the unsaturated star; NaN frames are left out, single NaN count as zero.
     wavelength_um, pixel_scale_mas : float
-        Of the channel; they give the width where there is no usable exposure.
+        Of the channel; they give the width where there is no usable exposure. A wavelength
+        of NaN is not known.
 
     Returns
     -------
     Star
         With a flux of NaN and a Gaussian stamp of unit aperture sum if no exposure is usable.
+
+    Raises
+    ------
+    DataError
+        If neither an exposure nor the wavelength tells the width.
     """
-    guess = wavelength_um * 1e-6 / _PUPIL_M * _MAS_PER_RAD / pixel_scale_mas
+    diameter_m = default_constants().value("telescope_diameter_m")
+    guess = wavelength_um * 1e-6 / diameter_m * _MAS_PER_RAD / pixel_scale_mas
     usable = [frame for frame in psf if np.isfinite(frame).any() and np.nanmax(frame) > 0]
     if not usable:
         return _gaussian_star(guess)
-    mean = np.asarray(np.mean(np.nan_to_num(np.stack(usable)), axis=0, dtype=np.float64))
+    exposures = np.nan_to_num(np.stack(usable))
+    mean = np.asarray(np.mean(exposures, axis=0, dtype=np.float64))
+    if not np.isfinite(guess):
+        # Diameter of the area above half of the peak.
+        guess = 2 * float(np.sqrt((mean > 0.5 * mean.max()).sum() / np.pi))
     try:
         shape = fit_psf(mean, guess)
     except KernelInputError:
@@ -207,12 +217,15 @@ def star_of(psf: NDArray[np.float32], wavelength_um: float, pixel_scale_mas: flo
     cut = centred_psf(mean, shape, min(side, 2 * (min(mean.shape) // 2) + 1))
     middle = cut.shape[0] // 2
     flux = aperture_sum(cut, middle, middle, shape.fwhm_px / 2)
-    sums = np.array([aperture_sum(f, shape.x_px, shape.y_px, shape.fwhm_px / 2) for f in usable])
+    place = (shape.x_px, shape.y_px, shape.fwhm_px / 2)
+    sums = np.array([aperture_sum(exposure, *place) for exposure in exposures])
     scatter = float(sums.std(ddof=1) / sums.mean() / np.sqrt(sums.size)) if sums.size > 1 else 0.0
     return Star(Stamp.of(cut), shape.fwhm_px, flux, scatter)
 
 
 def _gaussian_star(fwhm_px: float) -> Star:
+    if not np.isfinite(fwhm_px):
+        raise DataError("neither a usable PSF nor a wavelength tells how wide a point source is")
     half = int(np.ceil(3 * fwhm_px))
     offset = np.arange(-half, half + 1.0)
     square = offset[None, :] ** 2 + offset[:, None] ** 2
