@@ -18,7 +18,7 @@ from spheredc_hpc.calibration.io import (
 from spheredc_hpc.config import Section
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.instrument.detectors import Detector
-from spheredc_hpc.kernels.clipping import clipped_mean
+from spheredc_hpc.kernels.clipping import clipped_mean, typical_variance
 from spheredc_hpc.model.association import CalibrationJob
 from spheredc_hpc.registry import calibration
 
@@ -93,11 +93,16 @@ def background(
             "planes": len(stack),
             "left_out": left_out,
             "median_adu": levels,
-            "noise_adu": float(np.sqrt(np.median(variance) * len(stack))),
+            "noise_adu": _noise(variance, len(stack)),
             "clipped_fraction": clipped,
         },
         flags=left_out_flags([text for text in left_out if "no numbers" in text]),
     )
+
+
+def _noise(variance: Image, n: int) -> float:
+    """Noise of one plane [adu], typical of all pixels."""
+    return float(np.sqrt(typical_variance(variance * n, max(n - 1, 1))))
 
 
 def _variance_of_mean(

@@ -44,6 +44,28 @@ def robust_sigma(values: NDArray[np.floating]) -> float:
     return float(MAD_TO_SIGMA * np.median(np.abs(finite - np.median(finite))))
 
 
+def typical_variance(variances: NDArray[np.floating], free: int) -> float:
+    """Find the variance behind many sample variances, few of which may be wrong.
+
+    Parameters
+    ----------
+    variances : array
+        Sample variances; those that are not finite are left out.
+    free : int
+        Degrees of freedom of each, at least 1.
+
+    Returns
+    -------
+    float
+        Their median over that of a chi-squared distribution with `free` degrees of freedom
+        (Wilson & Hilferty 1931, PNAS 17, 684), times `free`; 0 if none is finite.
+    """
+    finite = variances[np.isfinite(variances)]
+    if finite.size == 0:
+        return 0.0
+    return float(np.median(finite)) / (1 - 2 / (9 * free)) ** 3
+
+
 def clipped_mean(stack: Image, sigma: float = 4.0, iterations: int = 2) -> ClippedMean:
     """Average each pixel over the stack without outliers.
 
@@ -68,8 +90,9 @@ def clipped_mean(stack: Image, sigma: float = 4.0, iterations: int = 2) -> Clipp
 
     Notes
     -----
-    The deviation of a pixel over a handful of planes is itself uncertain, so it is never taken
-    smaller than its median over the image. Fewer than three planes are not clipped.
+    The deviation of a pixel over a handful of planes is itself uncertain and too small on
+    average, so it is never taken smaller than the typical standard deviation of the image
+    (`typical_variance`). Fewer than three planes are not clipped.
     Cost: O(n * ny * nx) medians.
     """
     if stack.ndim != 3 or stack.shape[0] == 0:
@@ -77,13 +100,11 @@ def clipped_mean(stack: Image, sigma: float = 4.0, iterations: int = 2) -> Clipp
     rows = blocks(stack.shape[1], BLOCK_ROWS)
     floor = 0.0
     if stack.shape[0] >= 3:
-        spread = map_ordered(lambda part: _median_and_mad(stack[:, part])[1], rows)
-        held = np.concatenate(spread)
-        held = held[np.isfinite(held)]
-        floor = float(np.median(held)) if held.size else 0.0
+        parts = map_ordered(lambda part: np.var(stack[:, part], axis=0, ddof=1), rows)
+        floor = float(np.sqrt(typical_variance(np.concatenate(parts), stack.shape[0] - 1)))
     rounds = iterations if stack.shape[0] >= 3 else 0
-    parts = map_ordered(lambda part: _clip(stack[:, part], sigma, rounds, floor), rows)
-    mean, variance, count = (np.concatenate(pieces) for pieces in zip(*parts, strict=True))
+    clipped = map_ordered(lambda part: _clip(stack[:, part], sigma, rounds, floor), rows)
+    mean, variance, count = (np.concatenate(pieces) for pieces in zip(*clipped, strict=True))
     return ClippedMean(mean.astype(np.float32), variance.astype(np.float32), count.astype(np.int32))
 
 

@@ -37,7 +37,11 @@ def cleaner(flat, background, bad, settings=None, variance=0.0, dit_s=64.0):
         "flat": Calibration({"FLAT": flat}),
         "bad_pixels": Calibration({"MASK": bad.astype(np.float32)}),
         "background": Calibration(
-            {"MEAN": background, "VARIANCE": np.full_like(background, variance)}
+            {
+                "MEAN": background,
+                "VARIANCE": np.full_like(background, variance),
+                "COUNT": np.ones_like(background),
+            }
         ),
     }
     context = (DEVICE, CONSTANTS, settings or CosmeticSettings())

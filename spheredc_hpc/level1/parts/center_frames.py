@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 MARGIN_PX = 40.0
 # Share of pixels without value above which a plane gives no centre.
 MOST_NAN = 0.01
+# Dead pixels that no flat tells of pull at the spots: how much larger the shared error is then.
+WITHOUT_FLAT = 3.0
 
 
 class CentringSettings(DriftSettings):
@@ -65,6 +67,8 @@ def solve_centres(bench: Bench, settings: CentringSettings) -> CentreSolution:
     if bench.frames("CENTER"):
         measured = measure_center_frames(bench, settings)
         expected_px = settings.spots.shared_error_px
+        if "flat" not in bench.inputs.calibrations:
+            expected_px *= WITHOUT_FLAT
         solution = solve_waffle(measured, 2, expected_px, settings)
         if solution is not None:
             return solution

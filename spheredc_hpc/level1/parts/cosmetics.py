@@ -19,6 +19,7 @@ from spheredc_hpc.kernels.badpixels import (
     find_neighbours,
 )
 from spheredc_hpc.kernels.banded import Banded, apply_columns, apply_rows, box_matrix
+from spheredc_hpc.kernels.clipping import typical_variance
 from spheredc_hpc.kernels.gaussian import SIGMA_TO_FWHM
 from spheredc_hpc.kernels.smooth import smooth_part
 from spheredc_hpc.level1.io import Calibration, Image, Mask
@@ -188,8 +189,8 @@ class FieldCleaner:
         electrons = device.gain_e_per_adu
         noise_e = read_noise_e(dit_s, device, constants)
         level = np.maximum(smooth_part(background, SMOOTH_BLOCK_PX), 0)
-        own = cut("background", "VARIANCE", 0.0)
-        own_level = float(np.nanmedian(np.where(bad, np.nan, own))) if own.any() else 0.0
+        planes = round(float(np.median(cut("background", "COUNT", 1.0))))
+        own_level = _own_variance(cut("background", "VARIANCE", 0.0)[~bad], planes)
         floor = (level / electrons + (noise_e / electrons) ** 2 + own_level) * gain**2
         return cls(
             region=region,
@@ -298,6 +299,13 @@ def hit_filter(region: Region, fwhm_px: float, settings: CosmeticSettings) -> Hi
     return HitFilter.of(
         region.shape, settings.hit_box_px | 1, settings.hit_sigma, SHARPNESS_SHARE * beside
     )
+
+
+def _own_variance(variances: Image, planes: int) -> float:
+    """Typical variance of a mean over some planes [adu2]; of one plane it is a model."""
+    if planes > 1:
+        return typical_variance(variances, planes - 1)
+    return float(np.median(variances)) if variances.size else 0.0
 
 
 def read_noise_e(dit_s: float, device: Detector, constants: Constants) -> float:

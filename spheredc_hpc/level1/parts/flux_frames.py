@@ -132,7 +132,7 @@ def _measure(
     passed = _transmission(setup, item, (fit.x, fit.y))
     psf = cut * np.float32(item.scale / passed)
     y, x = np.indices(counts.shape)
-    core = (np.hypot(x - fit.x, y - fit.y) <= fwhm) & (clean.good > 0)
+    core = (np.hypot(x - fit.x, y - fit.y) <= fwhm) & ~cleaner.bad
     return StarFrame(
         psf=psf,
         xy=np.array([fit.x + cleaner.region.columns.start, fit.y + cleaner.region.rows.start]),
