@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spheredc_hpc.errors import DataError, KernelInputError
+from spheredc_hpc.kernels.badpixels import fill_from_neighbours, find_neighbours
 from spheredc_hpc.kernels.resample import recentring_grid, resample
 from spheredc_hpc.kernels.symmetry import centre_of_symmetry
 
@@ -142,7 +143,8 @@ def recentred(
 ) -> tuple[Images, Images]:
     """Bring the star of every channel to pixel ``(n // 2, n // 2)`` and weight the pixels.
 
-    Frames whose star is there already are not interpolated.
+    Frames whose star is there already are not interpolated. Otherwise holes are filled from
+    their neighbours before, so that nothing rings about them.
 
     Parameters
     ----------
@@ -165,8 +167,15 @@ def recentred(
             continue
         place = (float(centre_px[k, 0]), float(centre_px[k, 1]))
         grid = recentring_grid(place, (1.0, 1.0), size, (size, size))
+        holes, fill = np.zeros((size, size), bool), None
         for i in range(n_time):
-            moved = resample(np.nan_to_num(science[k, i], nan=0.0), grid)
+            if not good[k, i].any():
+                continue
+            if fill is None or not np.array_equal(holes, ~good[k, i]):
+                holes = ~good[k, i]
+                fill = find_neighbours(holes)
+            fill_from_neighbours(science[k, i], fill)
+            moved = resample(science[k, i], grid)
             kept = resample(good[k, i].astype(np.float32), grid)
             good[k, i] = np.isfinite(moved) & (np.abs(kept - 1) < 0.1)
             science[k, i] = np.where(good[k, i], moved, np.nan)
