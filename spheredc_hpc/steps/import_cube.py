@@ -16,6 +16,7 @@ from spheredc_hpc.config import Config, Section, digest_of
 from spheredc_hpc.errors import ConfigError, DataError
 from spheredc_hpc.instrument.constants import Constants, default_constants
 from spheredc_hpc.instrument.coronagraphs import off_axis_transmission
+from spheredc_hpc.kernels.parallel import worker_threads
 from spheredc_hpc.level2.sequence import star_of
 from spheredc_hpc.model.observation import slug
 from spheredc_hpc.model.product import InputRef, Receipt
@@ -146,7 +147,8 @@ def import_cube(
     )
 
     def build(writer: receipts.ProductWriter) -> None:
-        cube = _read(files, settings, constants, writer)
+        with worker_threads(1):
+            cube = _read(files, settings, constants, writer)
         cube.attrs["observation"] = observation
         write_cube(cube, writer.path / "cube.zarr", config.output.compression_level)
         write_level1_preview(cube, writer.path / PREVIEW)
