@@ -21,6 +21,7 @@ import psutil
 from spheredc_hpc.campaign.assets import profile_path, workflow_home
 from spheredc_hpc.campaign.owner import Ownership
 from spheredc_hpc.campaign.progress import Progress
+from spheredc_hpc.campaign.sheet import Sheet
 
 logger = logging.getLogger(__name__)
 
@@ -113,11 +114,20 @@ def command_line(root: Path, plan: str, options: EngineOptions) -> list[str]:
     if _runs_here(profile):
         free_mb = int(MEMORY_SHARE * psutil.virtual_memory().available / 1e6)
         command += ["--resources", f"mem_mb={free_mb}"]
-    threads = min(options.threads, options.cores)
-    command += ["--set-threads", f"level1={threads}", f"level2={threads}"]
+    level1, level2 = _threads(Sheet.read(root, plan), options)
+    command += ["--set-threads", f"level1={level1}", f"level2={level2}"]
     if options.dry_run:
         command.append("--dry-run")
     return command
+
+
+def _threads(sheet: Sheet, options: EngineOptions) -> tuple[int, int]:
+    """Share the cores among the jobs of a stage: jobs side by side scale better than threads."""
+    jobs = max(sum(row.reducible for row in sheet.observations.values()), 1)
+    most = min(options.threads, options.cores)
+    level1 = max(1, min(most, options.cores // jobs))
+    level2 = max(1, min(most, options.cores // (jobs * max(len(sheet.recipes), 1))))
+    return level1, level2
 
 
 def _runs_here(profile: Path) -> bool:
