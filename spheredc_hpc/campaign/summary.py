@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from spheredc_hpc.campaign.joblog import last_words
 from spheredc_hpc.campaign.sheet import ObservationRow, Sheet
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.steps.guard import failure_path
@@ -15,7 +16,6 @@ from spheredc_hpc.store.codec import read_json
 
 FAILED = "failed"
 NOT_REDUCED = "rejected"
-LOG_LINES = 3
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ class Summary:
         }
 
     def lines(self) -> Iterator[str]:
-        """Write for people: counts, then all that is not ``ok`` with its reasons."""
+        """Write for people: counts, then all that is not ``ok`` with its flags and reasons."""
         counts = {status: len(self.with_status(status)) for status in _ORDER}
         yield ", ".join(f"{count} {status}" for status, count in counts.items())
         for status in _ORDER[1:]:
             for outcome in self.with_status(status):
-                yield f"{status:<8}  {outcome.product}"
+                yield "  ".join((f"{status:<8}", outcome.product, *outcome.flags))
                 for reason in outcome.reasons:
                     yield f"          {reason}"
                 if outcome.log:
@@ -138,14 +138,4 @@ def _outcome(root: Path, product: str, log: str, upstream: tuple[str, ...]) -> O
     record = failure_path(root, product)
     if record.is_file():
         return Outcome(product, FAILED, (str(read_json(record).get("message", "")),), log=log)
-    return Outcome(product, FAILED, _last_lines(root / log), log=log)
-
-
-def _last_lines(log: Path) -> tuple[str, ...]:
-    try:
-        text = log.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ("its job was not run",)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = [line for line in lines if line.startswith("spheredc: ")]
-    return tuple(said[-1:] or lines[-LOG_LINES:]) or ("its log is empty",)
+    return Outcome(product, FAILED, last_words(root / log), log=log)

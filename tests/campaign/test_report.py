@@ -19,7 +19,7 @@ from synthetic_products import COMPANIONS, level1_cube, level2_images
 from synthetic_root import FLAT, ODD_TARGET, PLAN, RECIPES, _draft, make_root
 
 from spheredc_hpc.campaign.report import write, write_report
-from spheredc_hpc.errors import ConfigError
+from spheredc_hpc.errors import ConfigError, ResourceError
 from spheredc_hpc.model.association import Association
 from spheredc_hpc.model.quality import FLAGS
 from spheredc_hpc.store import receipt as receipts
@@ -267,6 +267,36 @@ def lose_raw_files(root: Path) -> None:
             for role, refs in association.frames.items()
         }
         write_record(replace(association, frames=frames), path)
+
+
+@pytest.mark.usefixtures("_undrawn")
+def test_a_job_that_left_only_an_error_in_its_log_failed(
+    fresh: tuple[Path, dict[str, str]],
+) -> None:
+    root, names = fresh
+    product = f"observations/{names['reduced']}/level2/{RECIPES[1]}"
+    (root / product / "receipt.json").unlink()
+    log = root / "logs" / names["reduced"] / f"level2.{RECIPES[1]}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("Traceback\nspheredc: unexpected KeyError: 'x'\n", encoding="utf-8")
+    output = write_report(root, PLAN)
+    report = json.loads(output.with_suffix(".json").read_text(encoding="utf-8"))
+    reduced = next(o for o in report["observations"] if o["id"] == names["reduced"])
+    (failed,) = [x["product"] for x in reduced["level2"] if x["product"]["id"] == product]
+    assert (failed["status"], failed["reasons"]) == (
+        "failed",
+        ["spheredc: unexpected KeyError: 'x'"],
+    )
+    assert "unexpected KeyError" in parse(output).text
+
+
+@pytest.mark.usefixtures("_undrawn")
+def test_a_page_that_cannot_be_written_is_a_lack_of_resources(
+    made: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match="cannot write"):
+        write_report(made[0], PLAN, tmp_path / "file" / "page.html")
 
 
 @pytest.mark.usefixtures("_undrawn")

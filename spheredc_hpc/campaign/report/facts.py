@@ -11,7 +11,7 @@ from typing import Any
 
 SCHEMA_VERSION = 1
 STATUSES = ("ok", "flagged", "rejected", "failed", "damaged", "absent")
-"""Of a product; ``failed`` has a failure record, ``absent`` neither record nor receipt."""
+"""Of a product; ``failed`` ended with an error, ``absent`` has neither error nor receipt."""
 
 
 def number(value: Any) -> float | None:
@@ -49,7 +49,7 @@ class Run:
 class Product:
     """One product or the lack of it.
 
-    `reasons` come from the receipt, or from the failure record of a product that failed.
+    `reasons` come from the receipt; of a product that failed, from its failure record or log.
     """
 
     id: str

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from spheredc_hpc.campaign.joblog import error_line
 from spheredc_hpc.campaign.report.facts import Failure, Product, Run, number
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.steps.guard import failure_path
@@ -28,8 +29,8 @@ def read_product(root: Path, product_id: str, kind: str) -> Product:
     Returns
     -------
     Product
-        Never raises: a receipt that cannot be read gives ``damaged``, a failure record
-        ``failed``, neither ``absent``.
+        Never raises: a receipt that cannot be read gives ``damaged``, a failure record or a
+        log that ends with an error ``failed``, none of them ``absent``.
     """
     directory = root / product_id
     log = log_path(root, product_id)
@@ -38,6 +39,9 @@ def read_product(root: Path, product_id: str, kind: str) -> Product:
         failure = read_failure(root, record)
         return Product(product_id, kind, "failed", (failure.message,), log=log)
     if not (directory / receipts.RECEIPT).is_file():
+        error = error_line(root / log) if log else ""
+        if error:
+            return Product(product_id, kind, "failed", (_relative(root, error),), log=log)
         return Product(product_id, kind, "absent", log=log)
     try:
         receipt = receipts.read(directory)

@@ -18,6 +18,7 @@ from spheredc_hpc.campaign.report.observation import read_observation
 from spheredc_hpc.campaign.report.page import render
 from spheredc_hpc.campaign.report.plan import PlanFiles, read_plan
 from spheredc_hpc.campaign.report.products import read_failures, read_product
+from spheredc_hpc.errors import ResourceError
 from spheredc_hpc.model.provenance import software_version
 from spheredc_hpc.model.quality import FLAGS
 from spheredc_hpc.store.codec import canonical_json, to_plain, write_text
@@ -52,6 +53,8 @@ def write_report(root: Path, plan: str, output: Path | None = None) -> Path:
     ------
     ConfigError
         If there is no plan of that name.
+    ResourceError
+        If the page cannot be written.
     """
     output = root / "report.html" if output is None else output
     files = read_plan(root, plan)
@@ -77,8 +80,11 @@ def write_report(root: Path, plan: str, output: Path | None = None) -> Path:
         files=files.files,
         flag_meanings=_meanings(observations, calibrations),
     )
-    write_text(render(report, drawn, thumbnails), output)
-    write_text(canonical_json(to_plain(report)), output.with_suffix(".json"))
+    try:
+        write_text(render(report, drawn, thumbnails), output)
+        write_text(canonical_json(to_plain(report)), output.with_suffix(".json"))
+    except OSError as error:
+        raise ResourceError(f"cannot write {output}: {error.strerror}") from error
     logger.info("report of plan %s: %s", plan, output)
     return output
 
