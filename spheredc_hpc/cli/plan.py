@@ -63,6 +63,8 @@ def _explain(root: Path, name: str, observation: str, as_json: bool) -> None:
     from spheredc_hpc.store.codec import read_record
 
     folder = root / "plan" / name / "associations"
+    if not folder.is_dir():
+        raise ConfigError(f"{root} has no plan {name!r}; run `spheredc plan` first")
     known = sorted(path.stem for path in folder.glob("*.json"))
     chosen = [entry for entry in known if entry == observation] or [
         entry for entry in known if observation in entry

@@ -145,6 +145,12 @@ def test_ls_of_no_folder_is_a_data_error(spheredc, tmp_path):
     assert "is no folder" in err
 
 
+def test_explaining_what_was_not_planned_says_so(spheredc, tmp_path):
+    code, _, err = spheredc("plan", "--root", tmp_path / "absent", "--explain", "x")
+    assert code == ConfigError.exit_code
+    assert "has no plan 'default'; run `spheredc plan` first" in err
+
+
 def test_show_names_status_settings_and_inputs(spheredc, imported):
     product = imported / "observations" / "star-one" / "level1"
     _, out, _ = spheredc("show", product)
