@@ -103,7 +103,8 @@ def _obstacle(prepared: sequence.Sequence, recipe: Recipe, turn_deg: float) -> s
     if count < 2:
         return f"{count} usable frame: angular differential imaging needs at least 2"
     channel = prepared.channels[0]
-    arc = np.deg2rad(turn_deg) * channel.outer_px
+    # The frames may end before the zone does.
+    arc = np.deg2rad(turn_deg) * min(channel.outer_px, channel.zone.shape[0] // 2)
     if arc < channel.star.fwhm_px:
         return (
             f"field rotation {turn_deg:.2f} deg: {arc:.2f} px at the outer radius, less than "

@@ -227,6 +227,14 @@ def test_no_rotation_is_rejected_with_its_reason(small):
     assert "field rotation 0.00 deg" in result.reasons[0]
 
 
+def test_rotation_counts_at_the_edge_of_small_frames(small):
+    # 2 deg are 7 px at the outer radius of the recipe, 1.6 px at the edge of these frames.
+    slow = np.linspace(0.0, 2.0, small.mjd.size)
+    result = reduce(replace(small, derotation_deg=slow), Recipe(algorithm="pca"))
+    assert result.status is Status.REJECTED
+    assert "1.57 px at the outer radius" in result.reasons[0]
+
+
 def test_as_many_modes_as_frames_are_rejected(small):
     result = reduce(with_frames(small, slice(0, None, 4)), small_recipe("pca", n_modes=20))
     assert result.status is Status.REJECTED
