@@ -8,6 +8,7 @@ from spheredc_hpc.config import Config, Recipe
 from spheredc_hpc.instrument.constants import default_constants
 from spheredc_hpc.level2.reduce import reduce
 from spheredc_hpc.model.product import Receipt, Status
+from spheredc_hpc.model.quality import FLAGS
 from spheredc_hpc.steps.guard import make
 from spheredc_hpc.steps.inputs import sound
 from spheredc_hpc.steps.layout import product_directory, split_product
@@ -118,10 +119,10 @@ def _build(
         for reason in result.reasons or ("the data allow no subtraction",):
             writer.reject(reason)
         return
-    writer.flags += [flag for flag in result.flags if flag not in writer.flags]
+    for flag in result.flags:
+        if flag not in writer.flags:
+            writer.flag(flag, FLAGS[flag])
     writer.reasons += [reason for reason in result.reasons if reason not in writer.reasons]
-    if result.status is Status.FLAGGED:
-        writer.status = Status.FLAGGED
     with stage("write"):
         write_images(result.images, writer.path / IMAGES, config.output.compression_level)
     with stage("preview"):

@@ -14,6 +14,7 @@ from spheredc_hpc.kernels.rotate import rotate_fft
 from spheredc_hpc.kernels.symmetry import centre_of_symmetry
 from spheredc_hpc.steps.foreign import recentred
 from spheredc_hpc.steps.import_cube import ForeignFiles, import_cube, import_settings
+from spheredc_hpc.steps.level2 import level2_receipt, reduce_level2
 from spheredc_hpc.store import receipt as receipts
 from spheredc_hpc.store.cube import read_cube
 
@@ -147,6 +148,16 @@ def test_two_channels_in_either_order_of_axes(tmp_path):
     second, _ = take_in(tmp_path, paths, axes="twyx", **two)
     one, other = (read_cube(p / "cube.zarr").science for p in (first, second))
     np.testing.assert_array_equal(one, other)
+
+
+def test_flags_of_level_2_come_with_their_reasons(tmp_path):
+    # 15 deg: 5 px at the edge of the frames, 2.5 px at the inner radius of 95 mas.
+    product, _ = take_in(tmp_path, write_sequence(tmp_path / "in", turn_deg=15.0))
+    source = product / "receipt.json"
+    target = level2_receipt(source, "cadi-adi", Config())
+    receipt = reduce_level2(source, target, "cadi-adi", Config(), 1)
+    assert "ROTATION_SMALL" in receipt.flags
+    assert "field rotation below one FWHM at the inner radius" in receipt.reasons
 
 
 def test_a_hole_does_not_ring_in_what_is_interpolated():
