@@ -215,6 +215,16 @@ def test_planes_stored_share_the_time_not_planes_planned():
     assert times.flags == ()
 
 
+@pytest.mark.parametrize("delay_s", [0.0, 0.2])
+def test_the_delay_of_the_header_holds_even_if_it_is_zero(delay_s):
+    header = header_of("2020-03-08T07:00:00.0", "2020-03-08T07:04:20.0", 64.0)
+    header["ESO DET DITDELAY"] = delay_s
+    times = frame_times(header, 4, CONSTANTS, "IRDIS")
+    # 2020-03-08 is MJD 58916.
+    begin_s = (times.start_mjd[0] - 58916 - 7 / 24) * 86400
+    assert begin_s == pytest.approx(delay_s, abs=1e-4)
+
+
 @pytest.mark.parametrize("end", ["", "2020-03-08T07:01:00.0", "2020-03-08T09:00:00.0"])
 def test_a_missing_or_absurd_end_is_estimated_and_flagged(end):
     header = header_of("2020-03-08T07:00:00.0", end, 64.0)
