@@ -68,9 +68,8 @@ def frame_times(header: Header, n_planes: int, constants: Constants, arm: str) -
     """
     start = _start_mjd(header)
     dit_s = float(read_value(header, "dit_s"))
-    delay_s = read_value(header, "dit_delay_s", None)
-    if delay_s is None:
-        delay_s = constants.value("dit_delay_s", arm=arm)
+    delay = read_value(header, "dit_delay_s", None)
+    delay_s = constants.value("dit_delay_s", arm=arm) if delay is None else float(delay)
     overhead_s = constants.value("detector_overhead_s", arm=arm)
     cadence_s, flags = dit_s + overhead_s, []
     end_text = read_value(header, "frame_end", "")
@@ -85,7 +84,7 @@ def frame_times(header: Header, n_planes: int, constants: Constants, arm: str) -
             )
     else:
         flags.append(f"no end of the exposure in the header; {cadence_s:.2f} s per DIT assumed")
-    begins: Floats = start + (np.arange(n_planes, dtype=np.float64) * cadence_s + float(delay_s)) / DAY_S
+    begins: Floats = start + (np.arange(n_planes, dtype=np.float64) * cadence_s + delay_s) / DAY_S
     return FrameTimes(
         start_mjd=begins,
         mid_mjd=begins + dit_s / 2 / DAY_S,
