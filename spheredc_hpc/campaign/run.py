@@ -131,9 +131,9 @@ def _plan(root: Path, request: RunRequest) -> tuple[str, ...]:
     from spheredc_hpc.catalog.plan import plan
     from spheredc_hpc.catalog.scan import scan
 
-    write_workflow(root, request.plan, request.config)
     found = scan(request.raw, root, request.config, workers=request.engine.cores)
     plan(root, request.plan, request.config, request.raw)
+    write_workflow(root, request.plan, request.config)
     return tuple(note.reason for note in found.errors)
 
 

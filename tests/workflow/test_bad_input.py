@@ -58,6 +58,14 @@ def test_an_unknown_key_in_the_configuration(tmp_path, reduce, small_night):
     assert not (tmp_path / "root").exists()
 
 
+def test_an_unfit_name_of_a_plan_leaves_no_file(tmp_path, reduce, small_night):
+    code, _, err = reduce(small_night, tmp_path / "root", "--plan", "../../outside")
+    assert code == 2
+    assert "plan name '../../outside'" in err
+    assert not (tmp_path / "outside").exists()
+    assert list((tmp_path / "root" / "plan").glob("*/")) == []
+
+
 def test_another_run_at_work_in_the_root(tmp_path, reduce, small_night):
     from spheredc_hpc.campaign.owner import owning
 
