@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 MARGIN_PX = 12.0
 MOST_NAN = 0.01
-# Below this transmission at the position of the star its flux cannot be corrected.
+# A frame whose star the coronagraph lets through by less is not used.
 LEAST_TRANSMISSION = 0.5
 
 
@@ -129,7 +129,11 @@ def _measure(
     except KernelInputError as error:
         logger.warning("FLUX frame of %s left out: %s", exposure.ref.archive_id, error)
         return None
-    passed = _transmission(setup, item, (fit.x, fit.y))
+    passed = _transmission(exposure, setup, item, (fit.x, fit.y))
+    if passed < LEAST_TRANSMISSION:
+        name = exposure.ref.archive_id
+        logger.warning("FLUX frame of %s left out: %.2f of its star passes", name, passed)
+        return None
     psf = cut * np.float32(item.scale / passed)
     y, x = np.indices(counts.shape)
     core = (np.hypot(x - fit.x, y - fit.y) <= fwhm) & ~cleaner.bad
@@ -142,14 +146,15 @@ def _measure(
     )
 
 
-def _transmission(setup: Setup, item: _Channel, xy: tuple[float, float]) -> float:
-    """Transmission of the coronagraph at the star; 1 where it is not known or absurdly low."""
+def _transmission(
+    exposure: Exposure, setup: Setup, item: _Channel, xy: tuple[float, float]
+) -> float:
+    """Transmission of the coronagraph of an exposure at its star; 1 where it has no curve."""
     step = (np.array(xy) - np.array(item.mask_xy)) * np.array(setup.anamorphism)
     distance = float(np.hypot(*step)) * setup.scale_mas[item.channel]
-    found = off_axis_transmission(setup.coronagraph, ARM, [distance], setup.constants)
-    if found is None or found[0] < LEAST_TRANSMISSION:
-        return 1.0
-    return float(found[0])
+    name = read_value(exposure.header, "coronagraph", setup.coronagraph)
+    found = off_axis_transmission(name, ARM, [distance], setup.constants)
+    return 1.0 if found is None else float(found[0])
 
 
 def _combine(

@@ -1,0 +1,74 @@
+"""FLUX exposures of a made-up star: scale of the point-spread function, and what is left out."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from spheredc_hpc.instrument.constants import default_constants
+from spheredc_hpc.level1.io import Level1Inputs
+from spheredc_hpc.level1.parts.centres import CentreModel, CentreSolution
+from spheredc_hpc.level1.parts.cosmetics import CosmeticSettings
+from spheredc_hpc.level1.parts.flux_frames import reduce_flux
+from spheredc_hpc.level1.parts.photometry import PhotometrySettings
+from spheredc_hpc.level1.parts.setup import Bench, irdis_setup
+from spheredc_hpc.model.frame import FrameRef
+
+CONSTANTS = default_constants()
+HEADER = {
+    "DATE-OBS": "2018-03-15T03:47:02.616",
+    "ESO DET FRAM UTC": "2018-03-15T03:47:05.616",
+    "ESO DET SEQ1 DIT": 2.0,
+    "ESO INS COMB IFLT": "DB_H23",
+    "ESO INS COMB ICOR": "N_ALC_YJH_S",
+    "ESO INS4 FILT2 NAME": "OPEN",
+}
+COUNTS = 1.0e5
+
+
+def reduced(offset_px, **changes):
+    """Reduce one integration of a star of `COUNTS` at an offset from the mask."""
+    setup = irdis_setup(HEADER, 58192.0, CONSTANTS)
+    plane = np.zeros((1, *setup.device.shape), np.float32)
+    rows, columns = np.indices((1024, 1024))
+    for part, (x, y) in zip(setup.device.fields, setup.guesses, strict=True):
+        square = (columns - x - offset_px) ** 2 + (1.0062 * (rows - y)) ** 2
+        sigma = 1.45
+        light = np.exp(-0.5 * square / sigma**2) / (2 * np.pi * sigma**2)
+        plane[0, :, part] = COUNTS * light
+    header = {**HEADER, "ESO INS4 FILT2 NAME": "ND_1.0", **changes}
+    inputs = Level1Inputs(
+        association=SimpleNamespace(frames={"FLUX": (FrameRef("SPHER.flux", "", 0, ""),)}),
+        constants=CONSTANTS,
+        read_header=lambda ref: header,
+        read=lambda ref: (header, plane),
+        read_table=lambda ref, name: None,
+    )
+    models = tuple(
+        CentreModel(np.array([58192.0]), np.array([guess]), np.zeros((1, 2)), 0.0, 0.0)
+        for guess in setup.guesses
+    )
+    bench = Bench(inputs, setup, CosmeticSettings())
+    return reduce_flux(bench, CentreSolution(models, "waffle"), PhotometrySettings())
+
+
+def test_flux_is_divided_by_time_and_density_of_each_channel_and_by_the_transmission():
+    # 37 px are 453 mas, where the published curve of this coronagraph passes 0.996.
+    solution = reduced(37.0)
+    sums = solution.psf.sum(axis=(1, 2, 3), dtype=np.float64)
+    expected = [COUNTS / 2.0 / nd / 0.996 for nd in (0.116, 0.140)]
+    np.testing.assert_allclose(sums, expected, rtol=0.002)
+    assert solution.flags == ()
+
+
+def test_star_behind_the_mask_is_no_measure_of_flux():
+    # At 49 mas the mask of this coronagraph, 92.5 mas in radius, hides most of the star.
+    solution = reduced(4.0)
+    assert dict(solution.flags).keys() == {"FLUX_MISSING"}
+    assert np.isnan(solution.psf).all()
+
+
+def test_star_on_axis_counts_if_the_mask_was_taken_out():
+    solution = reduced(0.0, **{"ESO INS COMB ICOR": "N_NS_CLEAR"})
+    sums = solution.psf.sum(axis=(1, 2, 3), dtype=np.float64)
+    assert sums[0] == pytest.approx(COUNTS / 2.0 / 0.116, rel=0.002)
