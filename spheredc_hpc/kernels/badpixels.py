@@ -136,35 +136,6 @@ def fill_from_neighbours(image: Image, neighbours: Neighbours) -> None:
     np.put(image, neighbours.targets, np.einsum("ij,ij->i", values, neighbours.weights))
 
 
-def fill_with_median(image: Image, bad: Mask, size: int = 5) -> Image:
-    """Replace bad pixels by the median of the good pixels in a box around them.
-
-    Parameters
-    ----------
-    image : array of float32, shape (ny, nx)
-    bad : array of bool, shape (ny, nx)
-    size : int
-        Side of the box [px], odd.
-
-    Returns
-    -------
-    array of float32, shape (ny, nx)
-        A copy; bad pixels without a good one in their box become NaN.
-    """
-    if size < 1 or size % 2 == 0:
-        raise KernelInputError(f"box of {size} px; an odd number is wanted")
-    filled = image.copy()
-    half = size // 2
-    padded = np.pad(np.where(bad, np.float32(np.nan), image), half, constant_values=np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size))
-    ys, xs = np.nonzero(bad)
-    boxes = windows[ys, xs].reshape(len(ys), size * size)
-    held = np.isfinite(boxes).any(axis=1)
-    filled[ys[held], xs[held]] = np.nanmedian(boxes[held], axis=1)
-    filled[ys[~held], xs[~held]] = np.nan
-    return filled
-
-
 @dataclass(frozen=True)
 class HitFilter:
     """Settings and matrices of the search for single-exposure hits.

@@ -5,7 +5,6 @@ from spheredc_hpc.errors import KernelInputError
 from spheredc_hpc.kernels.badpixels import (
     HitFilter,
     fill_from_neighbours,
-    fill_with_median,
     find_hits,
     find_neighbours,
     median_background,
@@ -75,16 +74,6 @@ def test_pixels_outside_of_the_window_neither_serve_nor_are_served():
     assert np.isnan(image[:, :10]).all()
 
 
-def test_median_filling_equals_the_plain_loop(rng):
-    image = rng.normal(size=(30, 30)).astype(np.float32)
-    bad = rng.random(image.shape) < 0.1
-    filled = fill_with_median(image, bad, 5)
-    for y, x in zip(*np.nonzero(bad), strict=True):
-        box = np.s_[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
-        assert filled[y, x] == np.median(image[box][~bad[box]])
-    np.testing.assert_array_equal(filled[~bad], image[~bad])
-
-
 def star(shape, x, y, fwhm, peak):
     rows, columns = np.indices(shape)
     sigma = fwhm / 2.354820045
@@ -117,5 +106,3 @@ def test_wrong_arguments_are_refused():
         find_neighbours(np.ones((4, 4), bool))
     with pytest.raises(KernelInputError, match="neighbours of"):
         fill_from_neighbours(np.zeros((3, 3), np.float32), find_neighbours(np.zeros((4, 4), bool)))
-    with pytest.raises(KernelInputError, match="odd"):
-        fill_with_median(np.zeros((4, 4), np.float32), np.zeros((4, 4), bool), 4)
