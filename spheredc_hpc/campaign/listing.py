@@ -26,18 +26,20 @@ def listing(root: Path) -> dict[str, Any]:
     -------
     dict
         JSON-compatible: ``schema_version``, ``root``, ``observations`` (those that were planned
-        or have a product) and ``products``; paths are relative to the root.
+        or have a product) and ``products``; paths are relative to the root. An observation that
+        no plan names is ``imported``, or ``unplanned`` if it was made of raw frames.
 
     Raises
     ------
     DataError
         If there is no such folder.
     """
-    found = [describe(entry) for entry in products(root)]
+    entries = list(products(root))
+    found = [describe(entry) for entry in entries]
     return {
         "schema_version": SCHEMA_VERSION,
         "root": str(root),
-        "observations": _observations(root, found),
+        "observations": _observations(root, found, _imported(entries)),
         "products": found,
     }
 
@@ -63,7 +65,20 @@ def describe(entry: Found) -> dict[str, Any]:
     }
 
 
-def _observations(root: Path, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def _imported(entries: Iterable[Found]) -> set[str]:
+    """Names of the observations whose Level 1 is a cube that was made elsewhere."""
+    return {
+        entry.product.split("/")[1]
+        for entry in entries
+        if entry.receipt is not None
+        and entry.receipt.kind == "level1"
+        and any(ref.role == "cube" for ref in entry.receipt.inputs)
+    }
+
+
+def _observations(
+    root: Path, found: Iterable[dict[str, Any]], imported: set[str]
+) -> list[dict[str, Any]]:
     listed: dict[str, dict[str, Any]] = {}
     for table in sorted(root.glob("plan/*/observations.tsv")):
         try:
@@ -87,7 +102,8 @@ def _observations(root: Path, found: Iterable[dict[str, Any]]) -> list[dict[str,
             continue
         if name not in listed:
             listed[name] = dict.fromkeys(("target", "night", "filter", "plan"))
-            listed[name] |= {"observation": name, "status": "imported", "reasons": []}
+            status = "imported" if name in imported else "unplanned"
+            listed[name] |= {"observation": name, "status": status, "reasons": []}
             listed[name]["products"] = []
         listed[name]["products"].append(product["product"])
     return [listed[name] for name in sorted(listed)]

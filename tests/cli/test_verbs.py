@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -131,6 +132,20 @@ def test_ls_json_lists_observations_and_products(spheredc, imported):
         assert product["status"] == "flagged"
         assert {"path", "reasons", "flags", "quality", "size_bytes"} <= set(product)
         assert (imported / product["path"] / "receipt.json").is_file()
+
+
+def test_ls_tells_what_was_imported_from_what_no_plan_names_any_more(spheredc, imported, tmp_path):
+    from spheredc_hpc.model.product import InputRef
+    from spheredc_hpc.store import receipt as receipts
+
+    root = shutil.copytree(imported, tmp_path / "root")
+    product = "observations/star-two/level1"
+    draft = receipts.Draft("level1", product, (InputRef("OBJECT", "SPHER.X", "1"),), {}, "1")
+    with receipts.writing(root / product, draft):
+        pass
+    listed = json.loads(spheredc("ls", root, "--json")[1])["observations"]
+    statuses = {entry["observation"]: entry["status"] for entry in listed}
+    assert statuses == {"star-one": "imported", "star-two": "unplanned"}
 
 
 def test_ls_of_one_kind(spheredc, imported):
