@@ -176,9 +176,19 @@ def file_system(path: Path) -> str:
     return kind
 
 
+def _named_database(root: Path) -> Check:
+    from spheredc_hpc.catalog.setup import check_answer
+
+    try:
+        check_answer(root)
+    except SphereDCError as error:
+        return Check("database", "error", str(error), "mend SPHEREDC_DATABASE_URL or the server")
+    return Check("database", "ok", "the one of SPHEREDC_DATABASE_URL answers")
+
+
 def _database(root: Path) -> Check:
     if os.environ.get("SPHEREDC_DATABASE_URL"):
-        return Check("database", "ok", "named by SPHEREDC_DATABASE_URL")
+        return _named_database(root)
     kind = file_system(root)
     found = f"SQLite on {kind or 'an unknown file system'}"
     if kind in NETWORK_FILE_SYSTEMS:

@@ -115,6 +115,20 @@ def database_errors() -> Iterator[None]:
         raise _database_error(error) from error
 
 
+def check_answer(root: Path) -> None:
+    """Open the database of `root` and close it again; its tables are left alone.
+
+    Raises
+    ------
+    ConfigError, ResourceError, ExternalError
+        As `setup`.
+    """
+    connect(root)
+    with database_errors():
+        connections[DEFAULT].ensure_connection()
+    close()
+
+
 def _database_error(error: Exception) -> SphereDCError:
     name = connections.settings[DEFAULT]["NAME"]
     if connections[DEFAULT].vendor == "sqlite":

@@ -210,6 +210,18 @@ def test_doctor_warns_of_sqlite_on_a_network_file_system(monkeypatch, tmp_path):
     assert "SPHEREDC_DATABASE_URL" in found["database"].advice
 
 
+def test_doctor_asks_the_database_that_is_named(spheredc, monkeypatch, tmp_path):
+    def check():
+        code, out, _ = spheredc("doctor", "--root", tmp_path, "--json")
+        found = {check["name"]: check for check in json.loads(out)["checks"]}
+        return code, found["database"]["status"]
+
+    monkeypatch.setenv("SPHEREDC_DATABASE_URL", f"sqlite:///{tmp_path}/other.sqlite")
+    assert check() == (0, "ok")
+    monkeypatch.setenv("SPHEREDC_DATABASE_URL", "oracle://host/name")
+    assert check() == (ExternalError.exit_code, "error")
+
+
 def test_verbs_have_distinct_summaries():
     command = typer.main.get_command(cli.build(cli.verb_names()))
     summaries = [verb.help.partition("\n")[0] for verb in command.commands.values()]
