@@ -40,7 +40,7 @@ def run(kind, frames, upstream=None, **settings):
 
 
 def noise(rng, n, scale=2.0):
-    return rng.normal(scale=scale, size=(n, *SHAPE)).astype(np.float32)
+    return np.float32(scale) * rng.standard_normal((n, *SHAPE), dtype=np.float32)
 
 
 def test_background_is_the_mean_without_hits_and_knows_its_error(rng):
