@@ -1,0 +1,99 @@
+"""The Level 2 step: verdicts are passed on, equal inputs are not reduced twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from foreign_files import write_sequence
+
+from spheredc_hpc.config import parse
+from spheredc_hpc.errors import ConfigError, DataError
+from spheredc_hpc.steps.import_cube import ForeignFiles, import_cube, import_settings
+from spheredc_hpc.steps.level2 import level2_receipt, reduce_level2
+from spheredc_hpc.store import receipt as receipts
+from spheredc_hpc.store.images import read_images
+
+CONFIG = parse({"level2": {"pca-adi": {"algorithm": "pca", "settings": {"n_modes": 3}}}})
+
+
+@pytest.fixture(scope="module")
+def level1(tmp_path_factory):
+    """Receipt of an imported cube with a companion at 12 px, PA 60 deg."""
+    folder = tmp_path_factory.mktemp("level2_step")
+    settings = import_settings({"pixel_scale_mas": 12.25, "wavelength_um": (1.6,), "name": "one"})
+    files = ForeignFiles(**write_sequence(folder / "in", size=61, companion=(12.0, 60.0, 60.0)))
+    import_cube(folder / "root", files, settings, CONFIG)
+    return folder / "root" / "observations" / "one" / "level1" / "receipt.json"
+
+
+def reduced(level1, root, threads=1, config=CONFIG):
+    target = root / "observations" / "one" / "level2" / "x" / "receipt.json"
+    return reduce_level2(level1, target, "pca-adi", config, threads), target.parent
+
+
+def test_flags_and_reasons_of_level1_are_passed_on(level1, tmp_path):
+    upstream = receipts.read(level1.parent)
+    made, _ = reduced(level1, tmp_path)
+    assert made.status == "flagged"
+    assert set(upstream.flags) <= set(made.flags)
+    assert {f"Level 1: {reason}" for reason in upstream.reasons} <= set(made.reasons)
+
+
+def test_the_companion_is_where_north_and_east_put_it(level1, tmp_path):
+    made, product = reduced(level1, tmp_path)
+    images = read_images(product / "level2.zarr")
+    (found,) = images.sources
+    x, y, x_err, y_err = found[:4]
+    middle = images.image.shape[0] // 2
+    dx, dy = -12.0 * np.sin(np.deg2rad(60)), 12.0 * np.cos(np.deg2rad(60))
+    # Three stated errors of a source of S/N 10, and no worse than a third of a pixel.
+    limit = min(3 * np.hypot(x_err, y_err), 0.33)
+    assert np.hypot(x - middle - dx, y - middle - dy) < limit
+    assert made.quality["sources"] == 1
+
+
+def test_one_thread_and_two_give_the_same_arrays(level1, tmp_path):
+    _, one = reduced(level1, tmp_path / "1", threads=1)
+    _, two = reduced(level1, tmp_path / "2", threads=2)
+    first, second = (read_images(p / "level2.zarr") for p in (one, two))
+    for name, value in vars(first).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(value, getattr(second, name), err_msg=name)
+
+
+def test_an_equal_reduction_is_left_alone(level1, tmp_path):
+    _, product = reduced(level1, tmp_path)
+    before = (product / "run.json").read_bytes()
+    reduced(level1, tmp_path)
+    assert (product / "run.json").read_bytes() == before
+
+
+def test_a_rejected_level1_gives_a_rejected_level2(tmp_path):
+    source = tmp_path / "observations" / "two" / "level1"
+    draft = receipts.Draft("level1", "observations/two/level1", (), {}, "0")
+    with receipts.writing(source, draft) as writer:
+        writer.reject("no light")
+    made, product = reduced(source / "receipt.json", tmp_path)
+    assert (made.status, made.reasons) == ("rejected", ("Level 1 was rejected: no light",))
+    assert not (product / "level2.zarr").exists()
+
+
+def test_data_that_allow_no_subtraction_are_a_result(level1, tmp_path):
+    many = parse({"level2": {"pca-adi": {"algorithm": "pca", "settings": {"n_modes": 50}}}})
+    made, _ = reduced(level1, tmp_path, config=many)
+    assert made.status == "rejected"
+    assert any("50 modes of 12 frames" in reason for reason in made.reasons)
+
+
+def test_an_unknown_recipe_names_the_known_ones(level1, tmp_path):
+    with pytest.raises(ConfigError, match="pca-adi-"):
+        reduce_level2(level1, tmp_path / "observations/a/level2/b/receipt.json", "x", CONFIG, 1)
+    assert level2_receipt(level1, "pca-adi", CONFIG).parent.name.startswith("pca-adi-")
+
+
+def test_a_damaged_level1_is_refused(tmp_path):
+    source = tmp_path / "observations" / "three" / "level1"
+    source.mkdir(parents=True)
+    (source / "receipt.json").write_text("{}")
+    with pytest.raises(DataError, match="digest does not match"):
+        reduced(source / "receipt.json", tmp_path)
