@@ -291,6 +291,19 @@ def test_a_job_that_left_only_an_error_in_its_log_failed(
 
 
 @pytest.mark.usefixtures("_undrawn")
+def test_failures_of_other_plans_are_not_those_of_this_one(
+    fresh: tuple[Path, dict[str, str]],
+) -> None:
+    root, _ = fresh
+    values = {"product": "observations/elsewhere/level1", "error": "DataError", "message": "bad"}
+    (root / "quarantine" / "elsewhere.json").write_text(json.dumps(values), encoding="utf-8")
+    output = write_report(root, PLAN)
+    report = json.loads(output.with_suffix(".json").read_text(encoding="utf-8"))
+    assert [failure["error"] for failure in report["failures"]] == ["DataError"]
+    assert "elsewhere" not in parse(output).text
+
+
+@pytest.mark.usefixtures("_undrawn")
 def test_a_page_that_cannot_be_written_is_a_lack_of_resources(
     made: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:

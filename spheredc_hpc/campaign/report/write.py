@@ -13,7 +13,12 @@ from spheredc_hpc.campaign.report.drawings import (
     draw_calibration,
     draw_observation,
 )
-from spheredc_hpc.campaign.report.facts import Calibration, ObservationFacts, ReportFacts
+from spheredc_hpc.campaign.report.facts import (
+    Calibration,
+    Failure,
+    ObservationFacts,
+    ReportFacts,
+)
 from spheredc_hpc.campaign.report.observation import read_observation
 from spheredc_hpc.campaign.report.page import render
 from spheredc_hpc.campaign.report.plan import PlanFiles, read_plan
@@ -76,7 +81,7 @@ def write_report(root: Path, plan: str, output: Path | None = None) -> Path:
         software_version=software_version(),
         observations=tuple(observations),
         calibrations=tuple(calibrations),
-        failures=tuple(read_failures(root)),
+        failures=_failures(root, observations, calibrations),
         files=files.files,
         flag_meanings=_meanings(observations, calibrations),
     )
@@ -105,6 +110,15 @@ def _calibrations(
         )
         for product in sorted(users)
     ]
+
+
+def _failures(
+    root: Path, observations: list[ObservationFacts], calibrations: list[Calibration]
+) -> tuple[Failure, ...]:
+    """Failure records of the products of the plan; other plans of the root have their own."""
+    planned = {p.id for o in observations for p in o.products}
+    planned |= {c.product.id for c in calibrations}
+    return tuple(failure for failure in read_failures(root) if failure.product in planned)
 
 
 def _setup(keys: Mapping[str, str]) -> tuple[str, ...]:
