@@ -138,4 +138,5 @@ def _outcome(root: Path, product: str, log: str, upstream: tuple[str, ...]) -> O
     record = failure_path(root, product)
     if record.is_file():
         return Outcome(product, FAILED, (str(read_json(record).get("message", "")),), log=log)
-    return Outcome(product, FAILED, last_words(root / log), log=log)
+    reasons = last_words(root / log)
+    return Outcome(product, FAILED, reasons, log=log if (root / log).is_file() else "")
