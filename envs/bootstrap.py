@@ -355,7 +355,8 @@ def dispatch(command: str, arguments: list[str]) -> None:
         execute(["spheredc", "demo", "--root", "demo", *arguments])
     elif command == "test":
         ensure(["test"])
-        execute([python, "-m", "pytest", "-n", "2", *arguments], **single_threaded())
+        workers = ["-n", "2", "--dist", "loadscope"]  # fixtures of a module are made once
+        execute([python, "-m", "pytest", *workers, *arguments], **single_threaded())
     elif command == "bench":
         ensure(["test"])
         everything = ["-m", "slow or not slow", "--durations=0", "-s"]
