@@ -51,7 +51,7 @@ class SpotSettings(Section):
         0.6, gt=0, description="Largest departure of the spots from a square, rms [px]."
     )
     shared_error_px: float = Field(
-        0.05,
+        0.03,
         gt=0,
         description="Expected error of a centre from speckles beneath the spots [px]; weighs "
         "like the two measured numbers of one frame.",
