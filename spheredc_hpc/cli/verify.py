@@ -17,11 +17,10 @@ def verify(
     """Check every file of every product against its receipt; exit code 3 if one is damaged."""
     from spheredc_hpc.cli._output import print_json
     from spheredc_hpc.errors import DataError
-    from spheredc_hpc.store import inventory
+    from spheredc_hpc.store.inventory import to_verify
     from spheredc_hpc.store.receipt import verify as check
 
-    single = inventory.is_product(path)
-    found = [path] if single else [entry.path for entry in inventory.products(path)]
+    found = to_verify(path)
     problems = {str(product): check(product) for product in found}
     damaged = {product: lines for product, lines in problems.items() if lines}
     if as_json:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spheredc_hpc.errors import DataError
+from spheredc_hpc.errors import ConfigError, DataError
 from spheredc_hpc.model.product import Receipt
 from spheredc_hpc.store import receipt as receipts
 
@@ -55,6 +55,33 @@ def products(root: Path) -> Iterator[Found]:
                     yield Found(path, product, None, str(error))
 
 
-def is_product(path: Path) -> bool:
-    """Tell whether a directory is a product."""
-    return (path / receipts.RECEIPT).is_file()
+def to_verify(path: Path) -> list[Path]:
+    """Give the directories below a root that are products, or were: their receipt was removed.
+
+    Parameters
+    ----------
+    path : Path
+        Result root, or one product.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder.
+    ConfigError
+        If it is neither a product nor a result root.
+    """
+    if not path.is_dir():
+        raise DataError(f"{path} is no folder")
+    if _was_product(path):
+        return [path]
+    if not any((path / place.split("/")[0]).is_dir() for place in PLACES):
+        raise ConfigError(
+            f"{path} is no result root: expected a product with {receipts.RECEIPT}, or a folder "
+            "with calibrations/ or observations/"
+        )
+    found = (entry for place in PLACES for entry in sorted(path.glob(place)))
+    return [entry for entry in found if not entry.name.startswith(".") and _was_product(entry)]
+
+
+def _was_product(path: Path) -> bool:
+    return any((path / name).is_file() for name in (receipts.RECEIPT, receipts.KEPT))

@@ -362,6 +362,8 @@ def verify(directory: Path) -> list[str]:
     list of str
         One line per problem: damaged, missing or surplus file; empty if it is sound.
     """
+    if not (directory / RECEIPT).is_file() and (directory / KEPT).is_file():
+        return [f"{directory / RECEIPT}: missing, {KEPT} is there; reduce again to mend it"]
     try:
         receipt = read(directory)
     except DataError as error:

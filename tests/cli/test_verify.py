@@ -11,7 +11,7 @@ from foreign_files import write_sequence
 
 from spheredc_hpc import cli
 from spheredc_hpc.config import Config
-from spheredc_hpc.errors import DataError
+from spheredc_hpc.errors import ConfigError, DataError
 from spheredc_hpc.steps.import_cube import ForeignFiles, import_cube, import_settings
 from spheredc_hpc.steps.level2 import level2_receipt, reduce_level2
 
@@ -75,3 +75,20 @@ def test_one_product_can_be_verified_alone(root, capsys):
     (product / "preview.png").unlink()
     assert verified(product, capsys)[0] == DataError.exit_code
     assert verified(root / "observations" / "one" / "level1", capsys)[0] == 0
+
+
+def test_a_folder_that_is_no_result_root_is_refused(tmp_path, capsys):
+    code = cli.run(["verify", str(tmp_path)])
+    err = capsys.readouterr().err
+    assert code == ConfigError.exit_code
+    assert f"{tmp_path} is no result root: expected a product with receipt.json" in err
+
+
+def test_a_product_whose_receipt_was_removed_is_found(root, capsys):
+    product = root / "observations" / "one" / "level1"
+    (product / "receipt.json").unlink()
+    code, answer = verified(root, capsys)
+    assert (code, answer["checked"]) == (DataError.exit_code, 2)
+    (line,) = answer["damaged"][str(product)]
+    assert line.startswith(f"{product / 'receipt.json'}: missing")
+    assert verified(product, capsys)[0] == DataError.exit_code
