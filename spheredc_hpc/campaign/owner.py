@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from spheredc_hpc.errors import ExternalError, ResourceError
+from spheredc_hpc.errors import ConfigError, ExternalError, ResourceError
 from spheredc_hpc.store.codec import canonical_json, write_text
 from spheredc_hpc.store.sweep import sweep
 
@@ -57,19 +57,30 @@ def _self() -> dict[str, Any]:
 
 
 @contextmanager
-def owning(root: Path) -> Iterator[Ownership]:
+def owning(root: Path, *, create: bool = True) -> Iterator[Ownership]:
     """Own a result root for the time of the block.
 
     The lock ends with its holder, however that dies. If the record of an earlier run is
     still there, that run was killed: its Snakemake lock is cleared and its scratch swept.
 
+    Parameters
+    ----------
+    root : Path
+        Result root.
+    create : bool
+        Make the root if it is absent.
+
     Raises
     ------
+    ConfigError
+        If the root is absent and not to be made.
     ResourceError
         If the root cannot be written.
     ExternalError
         If another run is at work in it.
     """
+    if not create and not root.is_dir():
+        raise ConfigError(f"result root {root} does not exist")
     handle = _open(root)
     try:
         _claim(handle, root)

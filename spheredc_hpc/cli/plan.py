@@ -29,6 +29,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Group scanned frames into observations and find their calibrations."""
+    from spheredc_hpc.campaign.owner import owning
     from spheredc_hpc.campaign.workflow import write_workflow
     from spheredc_hpc.catalog.plan import plan as make
     from spheredc_hpc.cli._output import load_config, print_json
@@ -37,8 +38,9 @@ def plan(
         _explain(root, name, explain, as_json)
         return
     settings = load_config(config)
-    made = make(root, name, settings, raw)
-    write_workflow(root, name, settings)
+    with owning(root, create=False):
+        made = make(root, name, settings, raw)
+        write_workflow(root, name, settings)
     if as_json:
         print_json({"schema_version": 1, **asdict(made)})
     else:

@@ -19,10 +19,13 @@ def scan(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Read the headers of raw files into the catalogue; unchanged files are not read again."""
+    from spheredc_hpc.campaign.owner import owning
     from spheredc_hpc.catalog.scan import scan as read
     from spheredc_hpc.cli._output import load_config, print_json
 
-    done = read(raw, root, load_config(config), workers=workers)
+    settings = load_config(config)
+    with owning(root):
+        done = read(raw, root, settings, workers=workers)
     if as_json:
         print_json({"schema_version": 1, **asdict(done)})
         return

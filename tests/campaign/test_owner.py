@@ -10,9 +10,10 @@ import time
 
 import pytest
 
+from spheredc_hpc import cli
 from spheredc_hpc.campaign import owner
 from spheredc_hpc.campaign.owner import LOCK, RECORD, owning
-from spheredc_hpc.errors import ExternalError, ResourceError
+from spheredc_hpc.errors import ConfigError, ExternalError, ResourceError
 
 HOLD = """
 import sys, time
@@ -100,3 +101,18 @@ def test_a_root_below_a_file_cannot_be_written(tmp_path):
     with refused, owning(tmp_path / "file" / "root"):
         pass
     assert not (tmp_path / LOCK).exists()
+
+
+@pytest.mark.parametrize("words", [("scan", "{}", "--root", "{}"), ("plan", "--root", "{}")])
+def test_scan_and_plan_are_refused_in_a_root_where_a_run_is_at_work(
+    tmp_path, holder, capsys, words
+):
+    code = cli.run([word.format(tmp_path) for word in words])
+    assert code == ExternalError.exit_code
+    assert f"another run is at work in {tmp_path} (process {holder.pid}" in capsys.readouterr().err
+
+
+def test_planning_does_not_make_a_root(tmp_path, capsys):
+    assert cli.run(["plan", "--root", str(tmp_path / "absent")]) == ConfigError.exit_code
+    assert "does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "absent").exists()
