@@ -1,4 +1,4 @@
-"""What a result root holds, read from receipts and sheets alone: no database, no writing."""
+"""What a result root holds, read from its files alone: no database, no writing."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from spheredc_hpc.campaign.report.products import read_failures
 from spheredc_hpc.campaign.sheet import Sheet
 from spheredc_hpc.errors import ConfigError
 from spheredc_hpc.store.inventory import Found, products
 
 SCHEMA_VERSION = 1
 DAMAGED = "damaged"
+FAILED = "failed"
 
 
 def listing(root: Path) -> dict[str, Any]:
@@ -27,7 +29,9 @@ def listing(root: Path) -> dict[str, Any]:
     dict
         JSON-compatible: ``schema_version``, ``root``, ``observations`` (those that were planned
         or have a product) and ``products``; paths are relative to the root. An observation that
-        no plan names is ``imported``, or ``unplanned`` if it was made of raw frames.
+        no plan names is ``imported``, or ``unplanned`` if it was made of raw frames. A product
+        whose last attempt left a failure record is ``failed``, and so is the observation that
+        the plan needs it for.
 
     Raises
     ------
@@ -35,7 +39,7 @@ def listing(root: Path) -> dict[str, Any]:
         If there is no such folder.
     """
     entries = list(products(root))
-    found = [describe(entry) for entry in entries]
+    found = _with_failures(root, [describe(entry) for entry in entries])
     return {
         "schema_version": SCHEMA_VERSION,
         "root": str(root),
@@ -46,15 +50,10 @@ def listing(root: Path) -> dict[str, Any]:
 
 def describe(entry: Found) -> dict[str, Any]:
     """Describe one product."""
-    parts = entry.product.split("/")
-    of_observation = parts[0] == "observations"
     receipt = entry.receipt
     return {
-        "product": entry.product,
-        "path": entry.product,
+        **_identity(entry.product),
         "kind": receipt.kind if receipt else None,
-        "observation": parts[1] if of_observation else None,
-        "recipe": parts[3] if of_observation and len(parts) > 3 else None,
         "status": str(receipt.status) if receipt else DAMAGED,
         "reasons": list(receipt.reasons) if receipt else [entry.problem],
         "flags": list(receipt.flags) if receipt else [],
@@ -63,6 +62,35 @@ def describe(entry: Found) -> dict[str, Any]:
         "software_version": receipt.software_version if receipt else None,
         "size_bytes": sum(output.size_bytes for output in receipt.outputs) if receipt else None,
     }
+
+
+def _identity(product: str) -> dict[str, Any]:
+    """Say what the path of a product tells of it."""
+    top, *parts = product.split("/")
+    of_observation = top == "observations" and len(parts) > 1
+    return {
+        "product": product,
+        "path": product,
+        "kind": (parts[1] if of_observation else parts[0]) if parts else None,
+        "observation": parts[0] if of_observation else None,
+        "recipe": parts[2] if of_observation and len(parts) > 2 else None,
+    }
+
+
+def _with_failures(root: Path, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add what failed for good; a failed attempt to make a product anew counts as its status."""
+    listed = {product["product"]: product for product in found}
+    for failure in read_failures(root):
+        known = listed.get(failure.product) or {
+            **_identity(failure.product),
+            "flags": [],
+            "quality": {},
+            "product_version": None,
+            "software_version": None,
+            "size_bytes": None,
+        }
+        listed[failure.product] = known | {"status": FAILED, "reasons": [failure.message]}
+    return sorted(listed.values(), key=lambda product: str(product["product"]))
 
 
 def _imported(entries: Iterable[Found]) -> set[str]:
@@ -80,12 +108,16 @@ def _observations(
     root: Path, found: Iterable[dict[str, Any]], imported: set[str]
 ) -> list[dict[str, Any]]:
     listed: dict[str, dict[str, Any]] = {}
+    needs: dict[str, set[str]] = {}
     for table in sorted(root.glob("plan/*/observations.tsv")):
         try:
             sheet = Sheet.read(root, table.parent.name)
         except ConfigError:  # being planned at this moment, or planned by hand
             continue
         for row in sheet.observations.values():
+            own = {f"observations/{row.observation}/level1"}
+            own |= {f"observations/{row.observation}/level2/{name}" for name in sheet.recipes}
+            needs[row.observation] = {*row.calibrations, *own} if row.reducible else set()
             listed[row.observation] = {
                 "observation": row.observation,
                 "target": row.target,
@@ -106,4 +138,18 @@ def _observations(
             listed[name] |= {"observation": name, "status": status, "reasons": []}
             listed[name]["products"] = []
         listed[name]["products"].append(product["product"])
+    _fail(listed, needs, found)
     return [listed[name] for name in sorted(listed)]
+
+
+def _fail(
+    listed: dict[str, dict[str, Any]], needs: dict[str, set[str]], found: Iterable[dict[str, Any]]
+) -> None:
+    """Mark the observations that a failed product stops; one of an older plan stops none."""
+    failed = {p["product"]: p["reasons"] for p in found if p["status"] == FAILED}
+    for name, observation in listed.items():
+        wanted = needs.get(name, set(observation["products"]))
+        lost = sorted(wanted & set(failed))
+        if lost:
+            reasons = [f"{product}: {reason}" for product in lost for reason in failed[product]]
+            observation["status"], observation["reasons"] = FAILED, reasons
