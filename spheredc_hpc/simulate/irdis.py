@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from spheredc_hpc.errors import ConfigError
+from spheredc_hpc.errors import ConfigError, ResourceError
 from spheredc_hpc.instrument.constants import default_constants
 from spheredc_hpc.instrument.filters import irdis_bands
 from spheredc_hpc.simulate.atmosphere import make_weather
@@ -54,8 +55,10 @@ def simulate_irdis(scenario: IrdisScenario, out_dir: Path, *, threads: int = 1) 
     ------
     ConfigError
         If the folder already holds raw files.
+    ResourceError
+        If the folder cannot be written.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
+    _ensure_writable(out_dir)
     if any(out_dir.glob("SPHER.*.fits")):
         raise ConfigError(f"{out_dir} already holds raw files; expected an empty folder")
     with threadpool_limits(1):
@@ -68,6 +71,16 @@ def simulate_irdis(scenario: IrdisScenario, out_dir: Path, *, threads: int = 1) 
     truth.write()
     logger.info("simulated %d files of scenario %s", len(entries), scenario.name)
     return truth
+
+
+def _ensure_writable(folder: Path) -> None:
+    """Make a folder, and a file in it that is gone at once."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ResourceError(f"cannot write the raw folder {folder}: {error.strerror}") from error
 
 
 def prepare(scenario: IrdisScenario) -> Night:

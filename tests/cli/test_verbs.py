@@ -166,6 +166,16 @@ def test_explaining_what_was_not_planned_says_so(spheredc, tmp_path):
     assert "has no plan 'default'; run `spheredc plan` first" in err
 
 
+@pytest.mark.parametrize("place", ["{}/file/raw", "/proc"])
+def test_a_night_that_cannot_be_written_is_a_lack_of_resources(spheredc, tmp_path, place):
+    # Below a file no folder can be made; /proc is there and takes no file, even of root.
+    (tmp_path / "file").write_text("")
+    folder = place.format(tmp_path)
+    code, _, err = spheredc("simulate", "first-light-small", "--output", folder)
+    assert code == ResourceError.exit_code
+    assert err.startswith(f"spheredc: cannot write the raw folder {folder}: ")
+
+
 def test_show_names_status_settings_and_inputs(spheredc, imported):
     product = imported / "observations" / "star-one" / "level1"
     _, out, _ = spheredc("show", product)
