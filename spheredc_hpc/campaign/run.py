@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spheredc_hpc.campaign.assets import profile_path
 from spheredc_hpc.campaign.engine import EngineOptions, EngineResult, run_snakemake
 from spheredc_hpc.campaign.owner import Ownership, owning
 from spheredc_hpc.campaign.progress import Progress
@@ -114,6 +115,7 @@ def reduce(request: RunRequest) -> RunResult:
     ExternalError
         If another run is at work in the root, or Snakemake itself fails.
     """
+    profile_path(request.engine.profile)  # refused before anything is read or written
     with owning(request.root.absolute()) as ownership:
         unreadable = _plan(ownership.root, request)
         done = run_snakemake(ownership, request.plan, request.engine, Progress(request.quiet))

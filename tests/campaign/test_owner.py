@@ -116,3 +116,10 @@ def test_planning_does_not_make_a_root(tmp_path, capsys):
     assert cli.run(["plan", "--root", str(tmp_path / "absent")]) == ConfigError.exit_code
     assert "does not exist" in capsys.readouterr().err
     assert not (tmp_path / "absent").exists()
+
+
+def test_an_unknown_profile_is_refused_before_the_root_is_touched(tmp_path, capsys):
+    words = ["reduce", str(tmp_path), "--root", str(tmp_path / "root"), "--profile", "nope"]
+    assert cli.run(words) == ConfigError.exit_code
+    assert "no profile 'nope'; known: local" in capsys.readouterr().err
+    assert not (tmp_path / "root").exists()
