@@ -179,10 +179,9 @@ def run_snakemake(
             stderr=subprocess.STDOUT,
             env=_environment(),
         )
-        ownership.note(
-            snakemake_pid=process.pid, snakemake_started=psutil.Process(process.pid).create_time()
-        )
         try:
+            started = psutil.Process(process.pid).create_time()
+            ownership.note(snakemake_pid=process.pid, snakemake_started=started)
             with _draining(process), progress, log.open(encoding="utf-8", errors="replace") as said:
                 follower = Follower(progress)
                 _follow(process, said, follower, ownership)

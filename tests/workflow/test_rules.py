@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
+import psutil
 import pytest
 import toy_plan
 
@@ -152,3 +153,18 @@ def test_dry_run_makes_nothing(root):
     assert (result.returncode, made) == (0, [])
     assert "rule level2" in result.log.read_text()
     assert list(products(root)) == []
+
+
+def test_snakemake_ends_if_the_run_cannot_note_it(root, monkeypatch):
+    started = []
+
+    def note(self, **facts):
+        if facts:
+            started.append(psutil.Process(facts["snakemake_pid"]))
+            raise OSError(28, "No space left on device")
+
+    with owning(root) as ownership:
+        monkeypatch.setattr(type(ownership), "note", note)
+        with pytest.raises(OSError, match="No space left"):
+            run_snakemake(ownership, toy_plan.PLAN, EngineOptions(), Progress(quiet=True))
+    assert not started[0].is_running()
