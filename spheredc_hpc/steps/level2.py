@@ -116,8 +116,10 @@ def _build(
         result = reduce(cube, recipe, threads, constants)
     writer.quality |= result.quality
     if result.images is None or result.status is Status.REJECTED:
+        inherited, writer.reasons = writer.reasons, []
         for reason in result.reasons or ("the data allow no subtraction",):
             writer.reject(reason)
+        writer.reasons += inherited  # the verdict first, what Level 1 already said after it
         return
     for flag in result.flags:
         if flag not in writer.flags:
