@@ -8,6 +8,7 @@ import tomllib
 from fnmatch import fnmatch
 
 import pytest
+import yaml
 
 PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+]+(; python_version [<>=]+ '3\.\d+')?")
 # What asks for a site's own libraries or hardware is installed by name, not by the bootstrap.
@@ -82,3 +83,10 @@ def test_every_fragment_is_of_a_known_kind(project_root, pyproject):
     names = [path.name for path in (project_root / "docs" / "changes").glob("*.md")]
     known = re.compile(rf"[a-z0-9-]+\.({'|'.join(kinds)})\.md")
     assert [name for name in names if known.fullmatch(name) is None] == []
+
+
+def test_the_environment_of_the_rules_installs_nothing_of_the_projects_name(project_root):
+    # A package of that name on a public index would be somebody else's.
+    file = project_root / "workflow" / "envs" / "spheredc.yaml"
+    (only,) = yaml.safe_load(file.read_text(encoding="utf-8"))["dependencies"]
+    assert only.startswith("python=")
