@@ -42,7 +42,10 @@ def refuse_absent(frames: Iterable[FrameRef]) -> None:
     absent = [ref for ref in frames if not Path(ref.path).is_file()]
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        raise ExternalError(f"raw file {absent[0].path}{more} is not there; mount it or plan again")
+        raise ExternalError(
+            f"raw file {absent[0].path}{more} is not there; mount it, or give reduce the folder "
+            "where it lies now"
+        )
 
 
 class FrameReader:

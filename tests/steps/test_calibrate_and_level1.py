@@ -266,7 +266,7 @@ def test_an_absent_raw_file_is_an_error_that_names_it(night):
     first, *rest = night.association.frames["OBJECT"]
     gone = replace(first, path=str(night.root / "gone.fits"))
     frames = {**night.association.frames, "OBJECT": (gone, *rest)}
-    with pytest.raises(ExternalError, match=r"gone\.fits is not there"):
+    with pytest.raises(ExternalError, match=r"gone\.fits is not there; mount it, or give reduce"):
         night.reduce(replace(night.association, frames=frames), "gone")
 
 
