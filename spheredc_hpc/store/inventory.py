@@ -11,6 +11,8 @@ from spheredc_hpc.model.product import Receipt
 from spheredc_hpc.store import receipt as receipts
 
 PLACES = ("calibrations/*/*", "observations/*/level1", "observations/*/level2/*")
+MARKS = ("calibrations", "observations", "plan/*/observations.tsv")
+"""What tells a result root from other folders; one whose plan rejects all has no product."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,10 @@ def to_verify(path: Path) -> list[Path]:
         raise DataError(f"{path} is no folder")
     if _was_product(path):
         return [path]
-    if not any((path / place.split("/")[0]).is_dir() for place in PLACES):
+    if not any(True for mark in MARKS for _ in path.glob(mark)):
         raise ConfigError(
             f"{path} is no result root: expected a product with {receipts.RECEIPT}, or a folder "
-            "with calibrations/ or observations/"
+            "with calibrations/, observations/ or a plan"
         )
     found = (entry for place in PLACES for entry in sorted(path.glob(place)))
     return [entry for entry in found if not entry.name.startswith(".") and _was_product(entry)]

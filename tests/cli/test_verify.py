@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import toy_plan
 from foreign_files import write_sequence
 
 from spheredc_hpc import cli
@@ -92,3 +93,8 @@ def test_a_product_whose_receipt_was_removed_is_found(root, capsys):
     (line,) = answer["damaged"][str(product)]
     assert line.startswith(f"{product / 'receipt.json'}: missing")
     assert verified(product, capsys)[0] == DataError.exit_code
+
+
+def test_a_root_whose_plan_has_given_no_product_is_a_root(tmp_path, capsys):
+    toy_plan.write_plan(tmp_path)
+    assert verified(tmp_path, capsys) == (0, {"schema_version": 1, "checked": 0, "damaged": {}})
