@@ -10,13 +10,14 @@ import os
 import time
 
 import pytest
+from astropy.io import fits
 
 from spheredc_hpc.ingest.scan import scan
 from spheredc_hpc.instrument.headers import iso_from_mjd
 
 N_FILES = 300
 N_CARDS = 960
-WANTED_PER_S = 300
+N_BY_ASTROPY = 30
 
 
 def card(keyword, value):
@@ -49,10 +50,21 @@ def folder(tmp_path):
 
 
 @pytest.mark.slow
-def test_at_least_300_headers_are_read_a_second(folder):
+def test_headers_are_read_several_times_faster_than_by_astropy(folder, record_property):
     scan([folder])
-    start = time.perf_counter()
-    result = scan([folder])
-    per_second = N_FILES / (time.perf_counter() - start)
-    assert len(result.frames) == N_FILES
-    assert per_second >= WANTED_PER_S
+    files = sorted(folder.glob("*.fits"))
+    ours, theirs = [], []
+    for _ in range(3):
+        start = time.perf_counter()
+        result = scan([folder])
+        ours.append(time.perf_counter() - start)
+        assert len(result.frames) == N_FILES
+        start = time.perf_counter()
+        for path in files[:N_BY_ASTROPY]:
+            header = fits.getheader(path)
+            assert [card.value for card in header.cards]
+        theirs.append((time.perf_counter() - start) * N_FILES / N_BY_ASTROPY)
+    record_property("scan_files_per_s", N_FILES / min(ours))
+    record_property("astropy_files_per_s", N_FILES / min(theirs))
+    # Measured 7; both run in turns, so that the load of the machine falls on both.
+    assert min(theirs) > 2 * min(ours)
