@@ -1,0 +1,231 @@
+"""Coefficients of the references of many targets, from one Gram matrix.
+
+Every linear subtraction models target `i` by ``sum_j C_ij R_j``, and the coefficients depend
+on the Gram matrix ``G = R R^T`` of the rows alone. With the rows ``S`` that may serve the
+target, the submatrix ``A = G[S, S]`` and the vector ``g = G[S, i]``, they are ``C = f(A) g``:
+
+* KLIP: inverse eigenvalues of the leading modes, zero for the others;
+* LOCI by truncated least squares: inverse eigenvalues above a fraction of the largest;
+* LOCI by ridge regression: ``(A + shift I)^-1``;
+* positive LOCI: least squares without negative coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from spheredc_hpc.errors import KernelInputError
+
+Array = Any
+
+# Targets of one batch of matrices on the array path. Fixed, so that bits do not change.
+BLOCK_TARGETS = 64
+
+
+def truncated_coefficients(
+    gram: Array, targets: Array, allowed: Array, counts: Sequence[int]
+) -> Array:
+    """Coefficients of a projection on the leading Karhunen-Loeve modes (KLIP).
+
+    Parameters
+    ----------
+    gram : array of float64, shape (n, n)
+        Gram matrix of the rows; finite, symmetric, without negative eigenvalues.
+    targets : array of int, shape (n_target,)
+        Row of each target.
+    allowed : array of bool, shape (n_target, n)
+        Rows that may serve each target. A target may serve itself.
+    counts : sequence of int
+        Numbers of modes, each at least 0; all cost one pass. Modes below round-off do not
+        exist: a count beyond the rank takes what there is.
+
+    Returns
+    -------
+    array of float64, shape (n_count, n_target, n)
+        Coefficients, zero for rows that are not allowed.
+
+    Raises
+    ------
+    KernelInputError
+        If shapes do not fit, a count is negative, a row is out of range or `gram` is not
+        finite.
+
+    Notes
+    -----
+    Soummer, Pueyo & Larkin (2012), ApJ 755, L28, eqs. 5 to 8, written for coefficients:
+    ``C = V_k L_k^-1 V_k^T g``. Modes with an eigenvalue below ``n eps`` times the largest are
+    round-off.
+    """
+    counts = [int(count) for count in counts]
+    if not counts or min(counts) < 0:
+        raise KernelInputError(f"counts={counts}, at least one and none below 0 wanted")
+    _check(gram, targets, allowed)
+    xp = array_namespace(gram)
+
+    def weights(values: Array, floor: Array) -> Array:
+        order = values.shape[-1] - xp.arange(values.shape[-1])
+        return [_inverse(xp, values, (values > floor) & (order <= count)) for count in counts]
+
+    return xp.stack(_by_eigh(gram, targets, allowed, weights, len(counts)))
+
+
+def thresholded_coefficients(
+    gram: Array, targets: Array, allowed: Array, tolerance: float
+) -> Array:
+    """Coefficients of a least-squares fit without its ill-determined directions (LOCI).
+
+    Parameters
+    ----------
+    gram, targets, allowed
+        As for `truncated_coefficients`.
+    tolerance : float
+        Eigenvalues of the Gram matrix of the references above `tolerance` times the largest
+        are kept, ``0 <= tolerance < 1``. A tolerance on the singular values of the rows
+        themselves (``scipy.linalg.lstsq(rows.T, target, cond=t)``) is ``tolerance = t**2``.
+
+    Returns
+    -------
+    array of float64, shape (n_target, n)
+        Coefficients, zero for rows that are not allowed.
+
+    Raises
+    ------
+    KernelInputError
+        As `truncated_coefficients`, or if `tolerance` is out of range.
+
+    Notes
+    -----
+    Lafreniere et al. (2007), ApJ 660, 770, eq. 9, solved by truncation.
+    """
+    if not 0 <= tolerance < 1:
+        raise KernelInputError(f"tolerance={tolerance} outside 0..1")
+    _check(gram, targets, allowed)
+    xp = array_namespace(gram)
+
+    def weights(values: Array, floor: Array) -> Array:
+        largest = xp.max(values, axis=-1, keepdims=True)
+        return [_inverse(xp, values, (values > floor) & (values > tolerance * largest))]
+
+    return _by_eigh(gram, targets, allowed, weights, 1)[0]
+
+
+def ridge_coefficients(gram: Array, targets: Array, allowed: Array, strength: float) -> Array:
+    """Coefficients of a ridge regression (damped LOCI).
+
+    Parameters
+    ----------
+    gram, targets, allowed
+        As for `truncated_coefficients`.
+    strength : float
+        Added to the diagonal, in units of the mean diagonal of the references; at least 0.
+
+    Returns
+    -------
+    array of float64, shape (n_target, n)
+        Coefficients, zero for rows that are not allowed.
+
+    Raises
+    ------
+    KernelInputError
+        As `truncated_coefficients`, or if `strength` is negative.
+
+    Notes
+    -----
+    ``C = (A + strength * mean(diag A) I)^-1 g``. Where that matrix is singular to round-off
+    (a squared pivot of its Cholesky factor below ``n eps`` times the largest diagonal value),
+    the solution of least norm is taken instead, over eigenvalues above round-off.
+    """
+    if not strength >= 0:
+        raise KernelInputError(f"strength={strength}, at least 0 wanted")
+    _check(gram, targets, allowed)
+    xp = array_namespace(gram)
+
+    def weights(values: Array, floor: Array) -> Array:
+        return [_inverse(xp, values, values > floor)]
+
+    return _by_eigh(gram, targets, allowed, weights, 1, strength)[0]
+
+
+def positive_coefficients(gram: Array, targets: Array, allowed: Array) -> Array:
+    """Coefficients of a least-squares fit in which none is negative (positive LOCI).
+
+    Parameters
+    ----------
+    gram, targets, allowed
+        As for `truncated_coefficients`.
+
+    Returns
+    -------
+    array of float64, shape (n_target, n)
+        Coefficients, zero for rows that are not allowed.
+
+    Raises
+    ------
+    KernelInputError
+        As `truncated_coefficients`.
+
+    Notes
+    -----
+    Active-set method of Lawson & Hanson (1974) on the normal equations, as Bro & de Jong
+    (1997), J. Chemometrics 11, 393.
+    """
+    _check(gram, targets, allowed)
+    import numpy as np
+    from scipy.optimize import nnls
+
+    out = np.zeros(allowed.shape)
+    values, vectors = np.linalg.eigh(np.asarray(gram))
+    rows = vectors * np.sqrt(np.maximum(values, 0))
+    for i, target in enumerate(np.asarray(targets)):
+        used = np.flatnonzero(np.asarray(allowed[i]))
+        if used.size:
+            out[i, used] = nnls(rows[used].T, rows[target])[0]
+    return out
+
+
+def _inverse(xp: Any, values: Array, kept: Array) -> Array:
+    return xp.where(kept, 1 / xp.where(kept, values, xp.ones_like(values)), 0 * values)
+
+
+def _by_eigh(
+    gram: Array, targets: Array, allowed: Array, weights: Any, n_out: int, strength: float = 0.0
+) -> list[Array]:
+    """Evaluate ``f(A) g`` by full eigenvalue problems of masked matrices."""
+    xp = array_namespace(gram)
+    n = gram.shape[0]
+    parts: list[list[Array]] = [[] for _ in range(n_out)]
+    for start in range(0, targets.shape[0], BLOCK_TARGETS):
+        mask = xp.astype(allowed[start : start + BLOCK_TARGETS, :], gram.dtype)
+        cross = xp.take(gram, targets[start : start + BLOCK_TARGETS], axis=0) * mask
+        matrix = gram[None, :, :] * mask[:, :, None] * mask[:, None, :]
+        number = xp.sum(mask, axis=1, keepdims=True)
+        diagonal = xp.linalg.diagonal(gram)[None, :] * mask
+        shift = strength * xp.sum(diagonal, axis=1) / xp.where(number > 0, number, 1.0)[:, 0]
+        matrix = matrix + (shift[:, None] * mask)[:, :, None] * xp.eye(n, dtype=gram.dtype)
+        values, vectors = xp.linalg.eigh(matrix)
+        floor = number * xp.finfo(gram.dtype).eps * xp.max(values, axis=1, keepdims=True)
+        projected = xp.matmul(xp.matrix_transpose(vectors), cross[:, :, None])
+        for part, weight in zip(parts, weights(values, floor), strict=True):
+            part.append(xp.matmul(vectors, projected * weight[:, :, None])[:, :, 0] * mask)
+    empty = xp.zeros((0, n), dtype=gram.dtype)
+    return [xp.concat([empty, *part]) for part in parts]
+
+
+def _check(gram: Array, targets: Array, allowed: Array) -> None:
+    xp = array_namespace(gram, targets, allowed)
+    if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or gram.dtype != xp.float64:
+        raise KernelInputError(f"float64 square Gram matrix wanted, got {gram.shape} {gram.dtype}")
+    if targets.ndim != 1 or allowed.shape != (targets.shape[0], gram.shape[0]):
+        raise KernelInputError(
+            f"{targets.shape} targets, allowed {allowed.shape} and Gram matrix {gram.shape} "
+            "do not fit"
+        )
+    if allowed.dtype != xp.bool:
+        raise KernelInputError(f"allowed is {allowed.dtype}, bool wanted")
+    if targets.shape[0] and not (0 <= int(xp.min(targets)) <= int(xp.max(targets)) < gram.shape[0]):
+        raise KernelInputError(f"a target is outside of the {gram.shape[0]} rows")
+    if not bool(xp.all(xp.isfinite(gram))):
+        raise KernelInputError("the Gram matrix is not finite")
