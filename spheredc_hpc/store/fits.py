@@ -18,10 +18,13 @@ from spheredc_hpc.store.images import read_images
 from spheredc_hpc.store.images import to_dataset as images_dataset
 
 _UNITS = {
-    **{unit: unit for unit in ("adu/s", "mas", "deg", "um", "d", "s")},
+    **{unit: unit for unit in ("adu/s", "mag", "mas", "deg", "um", "d", "s")},
     **{"px": "pixel", "mas/px": "mas/pixel", "(adu/s)**-2": "adu**-2 s**2"},
 }
-_SKY = ("image", "image_corrected", "image_snr", "cube", "snr", "snr_gaussian", "mask")
+_SKY = (
+    *("image", "image_corrected", "image_snr", "cube", "snr", "snr_gaussian", "mask"),
+    *("residuals", "cube_by_modes", "snr_by_modes"),
+)
 
 
 def export_product(directory: Path, output: Path, *, overwrite: bool = False) -> None:

@@ -58,12 +58,22 @@ class Level2Images:
         Radii of the curves [mas].
     mask : ndarray of bool, shape (y, x)
         True where the images are valid.
-    residuals : ndarray or None, shape (wavelength, time, y, x)
-        Derotated residual frames, on request.
     sources : ndarray, shape (source, len(SOURCE_COLUMNS))
         Peaks found blindly and characterised by a forward model.
     source_contrast, source_contrast_err : ndarray, shape (source, wavelength)
         Throughput-corrected contrast of each source and its 1-sigma error.
+    residuals : ndarray or None, shape (wavelength, time, y, x)
+        Derotated residual frames, on request.
+    image_throughput : ndarray or None, shape (separation,)
+        Fraction of a companion's flux that survives in the stack.
+    throughput_t_type, contrast_t_type, image_contrast_t_type : ndarray or None
+        As `throughput`, `contrast` and `image_contrast`, for a methane companion, where
+        channels are subtracted from each other. The contrast of the stack is the mean over
+        its channels.
+    modes : ndarray of int or None, shape (mode_count,)
+        Numbers of modes of the two images that follow; the first is that of `cube`.
+    cube_by_modes, snr_by_modes : ndarray or None, shape (mode_count, wavelength, y, x)
+        Final images and their Gaussian-equivalent S/N for several numbers of modes.
     """
 
     image: Images
@@ -86,6 +96,13 @@ class Level2Images:
     fwhm_px: Floats
     star_flux: Floats
     residuals: Images | None = None
+    image_throughput: Floats | None = None
+    throughput_t_type: Floats | None = None
+    contrast_t_type: Floats | None = None
+    image_contrast_t_type: Floats | None = None
+    modes: npt.NDArray[np.int64] | None = None
+    cube_by_modes: Images | None = None
+    snr_by_modes: Images | None = None
     attrs: dict[str, Any] = field(default_factory=dict)
 
 
@@ -94,6 +111,7 @@ _DIMENSIONS: dict[str, tuple[str, ...]] = {
     "image_corrected": ("y", "x"),
     "image_snr": ("y", "x"),
     "image_contrast": ("statistic", "separation"),
+    "image_throughput": ("separation",),
     "cube": ("wavelength", "y", "x"),
     "snr": ("wavelength", "y", "x"),
     "snr_gaussian": ("wavelength", "y", "x"),
@@ -102,6 +120,13 @@ _DIMENSIONS: dict[str, tuple[str, ...]] = {
     "transmission": ("wavelength", "separation"),
     "separation_mas": ("separation",),
     "mask": ("y", "x"),
+    "residuals": ("wavelength", "time", "y", "x"),
+    "throughput_t_type": ("wavelength", "separation"),
+    "contrast_t_type": ("statistic", "wavelength", "separation"),
+    "image_contrast_t_type": ("statistic", "separation"),
+    "modes": ("mode_count",),
+    "cube_by_modes": ("mode_count", "wavelength", "y", "x"),
+    "snr_by_modes": ("mode_count", "wavelength", "y", "x"),
     "sources": ("source", "source_column"),
     "source_contrast": ("source", "wavelength"),
     "source_contrast_err": ("source", "wavelength"),
@@ -110,11 +135,16 @@ _DIMENSIONS: dict[str, tuple[str, ...]] = {
     "fwhm_px": ("wavelength",),
     "star_flux": ("wavelength",),
 }
-_COORDINATES = ("separation_mas", "wavelength_um", "pixel_scale_mas", "fwhm_px")
+_COORDINATES = ("separation_mas", "wavelength_um", "pixel_scale_mas", "fwhm_px", "modes")
+_OPTIONAL = frozenset(f.name for f in fields(Level2Images) if f.default is None)
+# Contrasts are stored a second time in magnitudes, for those who read them so.
+_IN_MAGNITUDES = ("contrast", "image_contrast", "contrast_t_type", "image_contrast_t_type")
 _UNITS = {
     "image": "adu/s",
     "image_corrected": "adu/s",
     "cube": "adu/s",
+    "cube_by_modes": "adu/s",
+    "residuals": "adu/s",
     "separation_mas": "mas",
     "wavelength_um": "um",
     "pixel_scale_mas": "mas/px",
@@ -124,30 +154,44 @@ _UNITS = {
 
 
 def to_dataset(images: Level2Images) -> xr.Dataset:
-    """Arrange Level 2 images as a dataset with named dimensions and units."""
-    variables = {
+    """Arrange Level 2 images as a dataset with named dimensions and units.
+
+    Every contrast ``c`` has a companion variable ``<name>_mag``: ``-2.5 log10 c``.
+    """
+    held = {
         name: (dimensions, getattr(images, name))
         for name, dimensions in _DIMENSIONS.items()
-        if name not in _COORDINATES
+        if getattr(images, name) is not None
     }
-    if images.residuals is not None:
-        variables["residuals"] = (("wavelength", "time", "y", "x"), images.residuals)
-    coordinates: dict[str, Any] = {
-        name: (_DIMENSIONS[name], getattr(images, name)) for name in _COORDINATES
-    }
+    coordinates: dict[str, Any] = {name: held.pop(name) for name in _COORDINATES if name in held}
     coordinates["statistic"] = ("statistic", labels(STATISTICS))
     coordinates["source_column"] = ("source_column", labels(SOURCE_COLUMNS))
-    dataset = xr.Dataset(variables, coords=coordinates, attrs=images.attrs)
-    for name, unit in _UNITS.items():
-        dataset[name].attrs["units"] = unit
+    magnitudes = {
+        f"{name}_mag": (held[name][0], magnitude(held[name][1]))
+        for name in _IN_MAGNITUDES
+        if name in held
+    }
+    dataset = xr.Dataset(held | magnitudes, coords=coordinates, attrs=images.attrs)
+    for name, unit in (_UNITS | dict.fromkeys(magnitudes, "mag")).items():
+        if name in dataset:
+            dataset[name].attrs["units"] = unit
     return dataset
+
+
+def magnitude(contrast: Floats) -> Floats:
+    """Contrast in magnitudes, ``-2.5 log10``; NaN where it is not positive."""
+    positive = np.where(contrast > 0, contrast, np.nan)
+    return np.asarray(-2.5 * np.log10(positive), np.float64)
 
 
 def write_images(images: Level2Images, path: Path, compression_level: int = 1) -> None:
     """Write Level 2 images as Zarr (format 3)."""
-    encoding: dict[str, Any] = {}
-    if images.residuals is not None:
-        encoding["residuals"] = image_encoding(images.residuals.shape, compression_level)
+    large = {"residuals": images.residuals, "cube_by_modes": images.cube_by_modes}
+    encoding = {
+        name: image_encoding(values.shape, compression_level)
+        for name, values in large.items()
+        if values is not None
+    }
     to_dataset(images).to_zarr(
         path, mode="w-", zarr_format=3, consolidated=False, encoding=encoding
     )
@@ -161,13 +205,16 @@ def read_images(path: Path) -> Level2Images:
     DataError
         If the store is absent or damaged, or a variable is missing.
     """
-    names = [f.name for f in fields(Level2Images) if f.name not in {"attrs", "residuals"}]
+    names = [f.name for f in fields(Level2Images) if f.name != "attrs"]
     try:
         with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
             dataset.load()
-            values: dict[str, Any] = {name: dataset[name].to_numpy() for name in names}
-            residuals = dataset["residuals"].to_numpy() if "residuals" in dataset else None
+            values: dict[str, Any] = {
+                name: dataset[name].to_numpy()
+                for name in names
+                if name in dataset or name not in _OPTIONAL
+            }
             attrs = dict(dataset.attrs)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"{path} holds no Level 2 images: {error}") from error
-    return Level2Images(**values, residuals=residuals, attrs=attrs)
+    return Level2Images(**values, attrs=attrs)
