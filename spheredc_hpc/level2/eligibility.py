@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
+from scipy.ndimage import map_coordinates
 
 from spheredc_hpc.config.base import Section
 from spheredc_hpc.kernels.aperture import aperture_sums
@@ -72,11 +73,15 @@ class Core:
     overlap : array of float64, shape (n,)
         Share of its flux that a copy displaced by ``k * step_px`` puts into an aperture of one
         FWHM about it; 1 for no displacement, never rising, zero beyond the table.
+    contrast : array of float64, shape (n_channel,), optional
+        Contrast of the assumed companion in each channel, in any unit; that of the star's
+        colour if absent.
     """
 
     fwhm_px: float
     step_px: float
     overlap: Floats
+    contrast: Floats | None = None
 
     @classmethod
     def of_image(cls, psf: NDArray[Any], fwhm_px: float) -> Core:
@@ -100,8 +105,6 @@ class Core:
 
     @classmethod
     def _of_sums(cls, sums: Floats, fwhm_px: float) -> Core:
-        from scipy.ndimage import map_coordinates
-
         step = _TABLE_STEP_FWHM * fwhm_px
         radii = step * np.arange(round(_TABLE_END_FWHM / _TABLE_STEP_FWHM) + 1)
         angles = np.deg2rad(np.arange(0, 360, 15))
@@ -113,6 +116,34 @@ class Core:
         # What is nearer takes away no less: rings of the PSF count outwards.
         profile = np.maximum.accumulate(profile[::-1])[::-1]
         return cls(fwhm_px, step, np.clip(profile, 0.0, 1.0))
+
+    def self_subtraction(self, table: RowTable, displacement_px: Floats) -> Floats:
+        """Share of its flux that a companion of each target loses to each row alone.
+
+        Parameters
+        ----------
+        table : RowTable
+            Rows.
+        displacement_px : array of float64, shape (n_target, n_row)
+            From `displacement_px` [px].
+
+        Returns
+        -------
+        array of float64, shape (n_target, n_row)
+
+        Notes
+        -----
+        Overlap times ratio of fluxes, as Marois et al. (2014), IAU Symp. 299, 48. A reference
+        is scaled to the speckles of the target, that is by the ratio of the star's fluxes; so
+        what remains of the ratio of the companion's fluxes is that of its contrasts.
+        """
+        lost = self.share(displacement_px)
+        if self.contrast is None:
+            return lost
+        contrast = np.asarray(self.contrast, np.float64)[np.asarray(table.channel)]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = contrast[None, :] / contrast[np.asarray(table.targets)][:, None]
+            return np.where((lost > 0) & (contrast > 0)[None, :], lost * ratio, 0.0)
 
     def share(self, displacement_px: ArrayLike) -> Floats:
         """Overlap at displacements [px], linear between the steps of the table."""
@@ -223,7 +254,7 @@ def allowed_rows(
     if settings.exclusion_fwhm is not None:
         allowed &= distance >= settings.exclusion_fwhm * core.fwhm_px
     if settings.self_subtraction is not None:
-        harm = core.share(distance)
+        harm = core.self_subtraction(table, distance)
         allowed &= harm <= settings.self_subtraction
     short = np.flatnonzero(allowed.sum(axis=1) < settings.min_references)
     for i in short:

@@ -142,7 +142,7 @@ def test_locis_optimisation_zone_has_area_and_shape_of_the_paper():
     seen = 0
     for zone in planned:
         assert np.isin(zone.subtraction, zone.optimisation).all()
-        radius, azimuth = polar(zone.optimisation, side)
+        radius, _ = polar(zone.optimisation, side)
         extent = radius.max() - radius.min()
         if 60 < zone.inner_px < 140:
             assert zone.optimisation.size == pytest.approx(60 * core, rel=0.05)
