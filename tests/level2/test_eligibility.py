@@ -232,8 +232,6 @@ def test_a_reference_in_which_the_companion_is_dark_takes_nothing():
     assert found[np.ix_(bright, dim)].all()
     near = displacement_px(rows, 5.0)[:, :30] < 6
     assert not (found & near)[np.ix_(dim, bright)].any()
-        displacement_px(rows, 5.0)[dim][:, :30][:, bright] < 6
-    ].any()
     # Between channels of equal contrast the spectrum changes nothing.
     np.testing.assert_array_equal(found[np.ix_(bright, bright)], star[np.ix_(bright, bright)])
 
