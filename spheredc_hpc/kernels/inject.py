@@ -35,6 +35,10 @@ class Rotation:
     start_deg: Floats
     end_deg: Floats
 
+    def of(self, frames: NDArray[np.int64] | slice) -> Rotation:
+        """Angles of some of the frames."""
+        return Rotation(self.middle_deg[frames], self.start_deg[frames], self.end_deg[frames])
+
     def at(self, fraction: ArrayLike) -> Floats:
         """Derotation at fractions (0 to 1) of each integration, shape (n_time, n_fraction).
 
@@ -115,10 +119,51 @@ class Stamp:
         image = fft.irfft2(stamp.spectrum * factor, s=(n, n))
         return image.astype(np.float32), cx - n // 2, cy - n // 2
 
-    def _wider(self, border: int) -> Stamp:
+    @property
+    def image(self) -> Floats:
+        """The image it was made of."""
         padded = fft.irfft2(self.spectrum, s=(self.size, self.size))
-        inner = padded[self.border : -self.border, self.border : -self.border]
-        return Stamp.of(inner, border)
+        inside = slice(self.border, self.size - self.border)
+        return np.asarray(padded[inside, inside])
+
+    def zoomed(self, scale: float) -> Stamp:
+        """Prepare the same point source on a grid of other pixels.
+
+        Parameters
+        ----------
+        scale : float
+            New pixels per pixel of the stamp, at most 1: a source shrinks by it.
+
+        Returns
+        -------
+        Stamp
+            Of equal surface brightness: sums fall by ``scale**2``.
+
+        Raises
+        ------
+        KernelInputError
+            If the scale is out of range.
+
+        Notes
+        -----
+        The image is a trigonometric polynomial; it is evaluated at the new pixels.
+        """
+        if not 0 < scale <= 1:
+            raise KernelInputError(f"scale={scale}, above 0 and at most 1 wanted")
+        if scale == 1:
+            return self
+        inner = self.size - 2 * self.border
+        half = int(np.floor((inner // 2) * scale))
+        position = np.arange(-half, half + 1) / scale
+        turns = np.exp(2j * np.pi * np.multiply.outer(position, np.fft.fftfreq(self.size)))
+        image = fft.fft2(fft.irfft2(self.spectrum, s=(self.size, self.size)))
+        # The star stands on pixel n // 2 of the padded image.
+        turns *= np.exp(2j * np.pi * (self.size // 2) * np.fft.fftfreq(self.size))
+        values = (turns @ image @ turns.T).real / self.size**2
+        return Stamp.of(values, self.border)
+
+    def _wider(self, border: int) -> Stamp:
+        return Stamp.of(self.image, border)
 
 
 def sub_positions(dx_px: float, dy_px: float, rotation: Rotation) -> tuple[Floats, Floats]:

@@ -61,6 +61,41 @@ def gram_matrix(rows: Array, others: Array | None = None) -> Array:
     return total
 
 
+def zone_gram(base: Array, rows: Array | None = None) -> Array:
+    """Gram matrix of rows and a row of ones, in float64.
+
+    Parameters
+    ----------
+    base : array, shape (n, n_pix)
+        Rows of one zone, finite.
+    rows : array of int, optional
+        Which of them; all if absent.
+
+    Returns
+    -------
+    array of float64, shape (n + 1, n + 1)
+        The last row and column hold the sums of the rows, the last element the number of
+        pixels.
+
+    Notes
+    -----
+    Partial products over blocks of `BLOCK_PIXELS` pixels, added in their order.
+    """
+    xp = array_namespace(base)
+
+    def partial(block: slice) -> Array:
+        part = base[:, block] if rows is None else xp.take(base[:, block], rows, axis=0)
+        ones = xp.ones((1, part.shape[1]), dtype=xp.float64)
+        wide = xp.concat([xp.astype(part, xp.float64), ones])
+        return wide @ xp.matrix_transpose(wide)
+
+    n = base.shape[0] if rows is None else rows.shape[0]
+    total = xp.zeros((n + 1, n + 1), dtype=xp.float64)
+    for part in map_ordered(partial, blocks(base.shape[1], BLOCK_PIXELS)):
+        total = total + part
+    return total
+
+
 def leading_modes(gram: Array, n_modes: int) -> tuple[Array, Array]:
     """Leading eigenvectors of a Gram matrix, without those below round-off.
 

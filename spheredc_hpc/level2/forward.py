@@ -93,7 +93,7 @@ class _Problem:
     def left_over(self, k: int, dx: float, dy: float, contrast: float) -> Floats:
         """Image of channel `k` about the source after taking a companion out."""
         s = float(self.scales[k])
-        values = self.patches[k].evaluate([Companion(dx * s, dy * s, -contrast)])
+        values = self.patches[k].evaluate([Companion(dx * s, dy * s, -contrast)])[0]
         return np.asarray((values - self.background[k]) * self.weight[k])
 
     def all_left(self, p: Floats) -> Floats:

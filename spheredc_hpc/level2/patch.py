@@ -7,9 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from spheredc_hpc.kernels.inject import add_companion, detector_offsets
+from spheredc_hpc.kernels.inject import detector_offsets
 from spheredc_hpc.kernels.sample import REACH_PX, sample_frames
 from spheredc_hpc.level2.engine import Companion, Reduction
+from spheredc_hpc.level2.tracks import add_companions
 
 Floats = NDArray[np.float64]
 Frames = NDArray[np.float32]
@@ -21,89 +22,101 @@ class Patch:
     Parameters
     ----------
     reduction : Reduction
-        The channel and method.
+        The rows and the method.
     dx_px, dy_px : array of float64, shape (n_point,)
-        Pixels wanted, as offsets from the star on the derotated image [px].
+        Pixels wanted, as offsets from the star on the derotated image [native px of the first
+        channel].
     """
 
     def __init__(self, reduction: Reduction, dx_px: Floats, dy_px: Floats) -> None:
         self.reduction = reduction
-        channel = reduction.channel
-        angles = channel.rotation.middle_deg
+        rows = reduction.rows
+        angles = rows.table.rotation.middle_deg
         pairs = [
             detector_offsets(float(x), float(y), angles) for x, y in zip(dx_px, dy_px, strict=True)
         ]
         self._xs = np.stack([pair[0] for pair in pairs], axis=1)
         self._ys = np.stack([pair[1] for pair in pairs], axis=1)
-        half = channel.frames.shape[-1] // 2
+        half = rows.side // 2
         margin = REACH_PX + 1
         x0 = max(int(np.floor(self._xs.min())) - margin, -half)
         y0 = max(int(np.floor(self._ys.min())) - margin, -half)
         x1 = min(int(np.ceil(self._xs.max())) + margin, half) + 1
         y1 = min(int(np.ceil(self._ys.max())) + margin, half) + 1
         self._corner = (x0, y0)
-        rows, columns = slice(y0 + half, y1 + half), slice(x0 + half, x1 + half)
-        count = channel.frames.shape[0]
+        lines, columns = slice(y0 + half, y1 + half), slice(x0 + half, x1 + half)
+        count = rows.frames.shape[0]
         self._shape = (count, y1 - y0, x1 - x0)
-        index = np.arange(channel.zone.size).reshape(channel.zone.shape)[rows, columns].ravel()
+        index = np.arange(rows.zone.size).reshape(rows.zone.shape)[lines, columns].ravel()
+        self._common = rows.common.ravel()[index]
         self._index = index
-        self._in_zone = channel.zone[rows, columns].ravel()
-        self._common = channel.common[rows, columns].ravel()
-        self._base = np.ascontiguousarray(reduction.base[:, index])
 
-    def evaluate(self, companions: Iterable[Companion] = ()) -> Floats:
-        """Values of the final image with companions added, shape (n_point,)."""
-        listed = tuple(companions)
+    def evaluate(self, companions: Iterable[Companion] = (), *, frozen: bool = False) -> Floats:
+        """Values of the final images with companions added.
+
+        Parameters
+        ----------
+        companions : iterable of Companion
+            Added to the frames.
+        frozen : bool
+            Keep the coefficients of the unchanged frames.
+
+        Returns
+        -------
+        array of float64, shape (n_channel, n_point)
+        """
         change = np.zeros(self._shape, np.float32)
-        channel = self.reduction.channel
-        for companion in listed:
-            add_companion(
-                change,
-                channel.star.stamp,
-                companion[:2],
-                channel.rotation,
-                companion.contrast,
-                self._corner,
-            )
+        reduction = self.reduction
+        listed = tuple(companions)
+        add_companions(change, reduction.rows, reduction.groups, listed, self._corner)
         flat = change.reshape(self._shape[0], -1)
         flat[:, ~self._common] = 0
-        residuals = self._residuals(flat if listed else None)
-        residuals[:, ~self._common] = 0
+        residuals = np.zeros_like(flat)
+        residuals[:, self._common] = self._residuals(flat[:, self._common], frozen=frozen)
         samples = sample_frames(
             residuals.reshape(self._shape), self._xs - self._corner[0], self._ys - self._corner[1]
         )
-        return self._combined(samples)
+        return self._combined(samples)[None]
 
-    def _residuals(self, change: Frames | None) -> Frames:
+    def _residuals(self, change: Frames, *, frozen: bool) -> Frames:
         reduction = self.reduction
-        if reduction.traits.operator is not None:
-            gram, base = reduction.gram, self._base
-            if change is not None:
-                base = base.copy()
-                base[:-1] += change
-                old = self._base[:, self._in_zone].astype(np.float64)
-                new = base[:, self._in_zone].astype(np.float64)
-                gram = gram + (new @ new.T - old @ old.T)
-            matrix = reduction.matrix(gram).astype(np.float32)
-            return np.asarray(matrix @ base)
-        rows = self._base if change is None else self._base + change
+        index = self._index[self._common]
+        base = reduction.base.columns(index)
+        if reduction.linear:
+            out = np.zeros_like(change)
+            new = base.copy()
+            new[:-1] += change
+            for number, zone in enumerate(reduction.zones):
+                inside = np.isin(index, zone.subtraction)
+                if not inside.any():
+                    continue
+                blocks = reduction.solved(number)
+                if not frozen:
+                    seen = np.isin(index, zone.optimisation)
+                    extra = []
+                    for group in reduction.rows.groups:
+                        rows = np.append(group, reduction.base.n_row - 1)
+                        ones = np.ones((1, seen.sum()))
+                        old_part = np.concatenate([base[np.ix_(rows, seen)], ones])
+                        new_part = np.concatenate([new[np.ix_(rows, seen)], ones])
+                        extra.append(new_part @ new_part.T - old_part @ old_part.T)
+                    blocks = reduction.operator(number, extra)
+                for block in blocks:
+                    values = block.matrix[0, :, :-1] @ new[np.ix_(block.rows, inside)]
+                    out[np.ix_(block.targets, inside)] = values + block.matrix[0, :, -1:]
+            return out
         if reduction.traits.pixelwise:
-            run = reduction.method.entry.run
-            return np.asarray(run(rows, None, reduction.method.settings), np.float32)
-        return self._whole_zone(change)
-
-    def _whole_zone(self, change: Frames | None) -> Frames:
-        """Run an algorithm without traits on all of its zone."""
-        reduction = self.reduction
-        rows = reduction.base
-        if change is not None:
-            rows = rows.copy()
-            rows[:, self._index] += change
-        zone = reduction.channel.zone.ravel()
-        flat = np.zeros_like(rows)
-        picked = np.ascontiguousarray(rows[:, zone])
-        flat[:, zone] = reduction.method.entry.run(picked, None, reduction.method.settings)
-        return np.ascontiguousarray(flat[:, self._index])
+            return reduction.run_on(base + change)
+        rows = reduction.base.values.copy()
+        place = reduction.base.place[index]
+        rows[:, place] += change
+        if reduction.traits.framewise:
+            return reduction.run_on(rows)[:, place]
+        out = np.zeros_like(rows)
+        for zone in reduction.zones:
+            part = reduction.base.place[zone.subtraction]
+            out[:, part] = reduction.run_on(np.ascontiguousarray(rows[:, part]))
+        return out[:, place]
 
     def _combined(self, samples: Floats) -> Floats:
         combination = self.reduction.method.combination

@@ -278,7 +278,7 @@ class _Stamps:
         y, x = (grid.ravel() for grid in np.mgrid[-half : half + 1, -half : half + 1])
         x, y = x + round(place[0]), y + round(place[1])
         offsets = x.astype(np.float64), y.astype(np.float64)
-        return cls(x, y, tuple(Patch(reduction, *offsets).evaluate() for reduction in alone))
+        return cls(x, y, tuple(Patch(reduction, *offsets).evaluate()[0] for reduction in alone))
 
     def on(self, empty: Scene) -> Scene:
         """Scene with the pixels put in place."""

@@ -2,21 +2,67 @@
 
 Every algorithm takes the frames of a zone and gives residuals. Some do so in a way that lets
 the engine evaluate a changed cube (with a companion added or removed) at a few pixels only,
-and exactly: those that are linear given the Gram matrix, and those that treat every pixel or
-every frame by itself. An algorithm that declares nothing is run on the whole zone each time.
+and exactly: those whose coefficients follow from the Gram matrix, and those that treat every
+pixel or every frame by itself. An algorithm that declares nothing is run on the whole zone
+each time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
+from pydantic import Field
+
+from spheredc_hpc.config.base import Section
 from spheredc_hpc.errors import ConfigError
+from spheredc_hpc.level2.eligibility import ReferenceSettings
+from spheredc_hpc.level2.regions import ZoneSettings
 
 Array = Any
 Run = TypeVar("Run", bound=Callable[..., Any])
-Operator = Callable[[Array, Any], Array]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the coefficients of one zone are made of.
+
+    Attributes
+    ----------
+    gram : array of float64, shape (n, n)
+        Gram matrix of the rows over the optimisation pixels, centred as the settings say.
+    targets : array of int, shape (n_target,)
+        Which of the rows are targets.
+    allowed : array of bool, shape (n_target, n)
+        Rows that may serve each target.
+    """
+
+    gram: Array
+    targets: Array
+    allowed: Array
+
+
+Coefficients = Callable[[Problem, Any], Array]
+
+
+class LinearSettings(Section):
+    """Common settings of the methods whose coefficients follow from a Gram matrix."""
+
+    zones: ZoneSettings = Field(ZoneSettings(), description="How the field is cut.")
+    references: ReferenceSettings = Field(
+        ReferenceSettings(), description="Which frames may serve a frame."
+    )
+    centre: Literal["temporal", "spatial", "none"] = Field(
+        "temporal",
+        description="What is taken off before: the mean of the frames, the mean of each frame "
+        "over its zone, or nothing.",
+    )
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Mode counts of one pass, the main one first; a single 0 for methods without modes."""
+        return (0,)
 
 
 @dataclass(frozen=True)
@@ -25,9 +71,10 @@ class Traits:
 
     Attributes
     ----------
-    operator : callable or None
-        ``operator(gram, settings)`` gives the matrix `M` of shape (n_frame, n_frame) with
-        residuals ``M @ frames``; `gram` is the float64 Gram matrix of the frames in the zone.
+    coefficients : callable or None
+        ``coefficients(problem, settings)`` gives float64 coefficients of shape
+        (n_count, n_target, n): the model of a target is their product with the centred rows.
+        The settings are `LinearSettings`.
     pixelwise : bool
         The residual of a pixel depends on that pixel alone.
     framewise : bool
@@ -35,7 +82,7 @@ class Traits:
         takes square frames, shape (n_frame, side, side), with the star on the middle pixel.
     """
 
-    operator: Operator | None = None
+    coefficients: Coefficients | None = None
     pixelwise: bool = False
     framewise: bool = False
 
@@ -44,7 +91,7 @@ _TRAITS: dict[Callable[..., Any], Traits] = {}
 
 
 def acts(
-    *, operator: Operator | None = None, pixelwise: bool = False, framewise: bool = False
+    *, coefficients: Coefficients | None = None, pixelwise: bool = False, framewise: bool = False
 ) -> Callable[[Run], Run]:
     """Declare the traits of the decorated algorithm.
 
@@ -53,11 +100,13 @@ def acts(
     ConfigError
         If more than one is declared.
     """
-    if (operator is not None) + pixelwise + framewise > 1:
-        raise ConfigError("an algorithm has an operator, is pixelwise or framewise, not several")
+    if (coefficients is not None) + pixelwise + framewise > 1:
+        raise ConfigError(
+            "an algorithm has coefficients, is pixelwise or is framewise, not several of them"
+        )
 
     def declare(run: Run) -> Run:
-        _TRAITS[run] = Traits(operator, pixelwise, framewise)
+        _TRAITS[run] = Traits(coefficients, pixelwise, framewise)
         return run
 
     return declare

@@ -17,12 +17,8 @@ class NoAdiSettings(Section):
     """Rotation and combination only."""
 
 
-def _identity(gram: Array, settings: NoAdiSettings) -> Array:
-    return array_namespace(gram).eye(gram.shape[0], dtype=gram.dtype)
-
-
 @algorithm("noadi", settings=NoAdiSettings)
-@acts(operator=_identity)
+@acts(pixelwise=True)
 def noadi(frames: Array, references: Array | None, settings: NoAdiSettings) -> Array:
     """Leave the frames as they are.
 

@@ -1,36 +1,42 @@
-"""Principal-component subtraction over one zone (full-frame PCA, KLIP)."""
+"""Principal-component subtraction, by default over the whole field."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
-from spheredc_hpc.config.base import Section
-from spheredc_hpc.kernels.modes import pca_operator, subtract_modes
-from spheredc_hpc.level2.traits import acts
+from spheredc_hpc.kernels.coefficients import truncated_coefficients
+from spheredc_hpc.level2.linear import subtract_linear
+from spheredc_hpc.level2.traits import LinearSettings, Problem, acts
 from spheredc_hpc.registry import algorithm
 
 Array = Any
 
 
-class PcaSettings(Section):
+class PcaSettings(LinearSettings):
     """Principal-component subtraction."""
 
     n_modes: int = Field(
         5, ge=0, description="Karhunen-Loeve modes removed; 0 removes the mean only."
     )
-    centre: Literal["temporal", "none"] = Field(
-        "temporal", description="What is taken off before the modes: the temporal mean or nothing."
+    also_modes: tuple[int, ...] = Field(
+        (), description="Further mode counts, of which images are kept too."
     )
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Mode counts of one pass, the main one first."""
+        return tuple(dict.fromkeys((self.n_modes, *self.also_modes)))
 
-def _operator(gram: Array, settings: PcaSettings) -> Array:
-    return pca_operator(gram, settings.n_modes, centre=settings.centre == "temporal")
+
+def truncated(problem: Problem, settings: Any) -> Array:
+    """Coefficients for all mode counts of the settings."""
+    return truncated_coefficients(problem.gram, problem.targets, problem.allowed, settings.counts)
 
 
 @algorithm("pca", settings=PcaSettings)
-@acts(operator=_operator)
+@acts(coefficients=truncated)
 def pca(frames: Array, references: Array | None, settings: PcaSettings) -> Array:
     """Subtract the mean and the leading modes of the references from every frame.
 
@@ -46,6 +52,9 @@ def pca(frames: Array, references: Array | None, settings: PcaSettings) -> Array
     Returns
     -------
     array, shape (n_frame, n_pix), dtype of `frames`
+
+    Notes
+    -----
+    Amara & Quanz (2012), MNRAS 427, 948; Soummer, Pueyo & Larkin (2012), ApJ 755, L28.
     """
-    centre = settings.centre == "temporal"
-    return subtract_modes(frames, references, settings.n_modes, centre=centre)
+    return subtract_linear(frames, references, settings, truncated)

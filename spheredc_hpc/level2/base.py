@@ -1,0 +1,90 @@
+"""Pixels of a reduction, in the order in which its zones want them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spheredc_hpc.kernels.parallel import blocks, map_ordered
+
+Frames = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+# Pixels in one block. Fixed, so that results do not depend on threads.
+BLOCK_PIXELS = 16384
+
+
+class Base(Protocol):
+    """What a reduction asks of its pixels.
+
+    Attributes
+    ----------
+    n_row : int
+        Rows held: the frames, and for linear methods their mean as the last one.
+    order : array of int64, shape (n_pix,)
+        Flat pixel index of each column.
+    """
+
+    n_row: int
+    order: Indices
+
+    def columns(self, index: Indices) -> Frames:
+        """Columns of the given flat pixel indices, shape (n_row, n); a view where it can be."""
+        ...
+
+    def blocks(self) -> list[slice]:
+        """Cut `order` into fixed pieces."""
+        ...
+
+
+class ArrayBase:
+    """Pixels in memory, one row a frame.
+
+    Parameters
+    ----------
+    frames : array of float32, shape (n, side, side)
+        Frames; not changed.
+    order : array of int64, shape (n_pix,)
+        Flat indices of the pixels to keep, each once.
+    centred : bool
+        Take the mean over the frames off and keep it as last row.
+    """
+
+    def __init__(self, frames: Frames, order: Indices, *, centred: bool) -> None:
+        count, pixels = frames.shape[0], frames.shape[1] * frames.shape[2]
+        flat = frames.reshape(count, pixels)
+        self.order = order
+        self.n_row = count + int(centred)
+        self.place = np.full(pixels, -1, np.int64)
+        self.place[order] = np.arange(order.size)
+        self.values = np.empty((self.n_row, order.size), np.float32)
+        whole = order.size == pixels and bool(np.array_equal(order, np.arange(pixels)))
+
+        def fill(i: int) -> None:
+            if whole:
+                self.values[i] = flat[i]
+            else:
+                np.take(flat[i], order, out=self.values[i])
+
+        map_ordered(fill, range(count))
+        if centred:
+            map_ordered(self._centre, blocks(order.size, BLOCK_PIXELS))
+
+    def _centre(self, block: slice) -> None:
+        part = self.values[:-1, block]
+        mean = part.mean(axis=0, dtype=np.float64).astype(np.float32)
+        part -= mean
+        self.values[-1, block] = mean
+
+    def columns(self, index: Indices) -> Frames:
+        """Columns of the given flat pixel indices, shape (n_row, n); a view where it can be."""
+        place = self.place[index]
+        if place.size and place[-1] - place[0] + 1 == place.size and np.all(np.diff(place) == 1):
+            return self.values[:, place[0] : place[-1] + 1]
+        return np.take(self.values, place, axis=1)
+
+    def blocks(self) -> list[slice]:
+        """Cut `order` into fixed pieces."""
+        return blocks(self.order.size, BLOCK_PIXELS)

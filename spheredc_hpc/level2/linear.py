@@ -1,0 +1,128 @@
+"""From the sums of a zone to the matrix of its residuals.
+
+The base of a reduction holds every row less the mean over all rows, then that mean. A zone is
+summed up by the Gram matrix of the base and a row of ones over its optimisation pixels. All
+that a linear method needs follows from it: whatever is taken off the rows first (their mean,
+the mean of each over the zone, nothing) is a linear map of base and ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from array_api_compat import array_namespace
+
+from spheredc_hpc.kernels.modes import zone_gram
+from spheredc_hpc.level2.traits import Coefficients, LinearSettings, Problem
+
+Array = Any
+Centre = Literal["temporal", "spatial", "none"]
+
+
+def centring(sums: Array, centre: Centre) -> Array:
+    """Map from base and ones to the centred rows.
+
+    Parameters
+    ----------
+    sums : array of float64, shape (n + 2, n + 2)
+        Gram matrix of n rows of the base, their common mean and ones.
+    centre : {"temporal", "spatial", "none"}
+        What is taken off: the mean of these rows, the mean of each over the zone, or nothing.
+
+    Returns
+    -------
+    array of float64, shape (n, n + 2)
+    """
+    xp = array_namespace(sums)
+    n = sums.shape[0] - 2
+    identity = xp.eye(n, dtype=sums.dtype)
+    if centre == "temporal":
+        return xp.concat([identity - 1.0 / n, xp.zeros((n, 2), dtype=sums.dtype)], axis=1)
+    ones = xp.ones((n, 1), dtype=sums.dtype)
+    level = 0 * ones
+    if centre == "spatial":
+        level = (sums[:n, n + 1 :] + sums[n, n + 1]) / sums[n + 1, n + 1]
+    return xp.concat([identity, ones, -level], axis=1)
+
+
+def centred_gram(sums: Array, lift: Array) -> Array:
+    """Gram matrix of the centred rows, exactly symmetric."""
+    xp = array_namespace(sums, lift)
+    gram = lift @ sums @ xp.matrix_transpose(lift)
+    return 0.5 * (gram + xp.matrix_transpose(gram))
+
+
+def residual_matrices(coefficients: Array, targets: Array, lift: Array) -> Array:
+    """Matrices from base and ones to the residuals of the targets.
+
+    Parameters
+    ----------
+    coefficients : array of float64, shape (n_count, n_target, n)
+        Of the centred rows.
+    targets : array of int, shape (n_target,)
+        Which rows are targets.
+    lift : array of float64, shape (n, n + 2)
+        From `centring`.
+
+    Returns
+    -------
+    array of float64, shape (n_count, n_target, n + 2)
+    """
+    xp = array_namespace(coefficients, lift)
+    return (xp.take(xp.eye(lift.shape[0], dtype=lift.dtype), targets, axis=0) - coefficients) @ lift
+
+
+def subtract_linear(
+    frames: Array,
+    references: Array | None,
+    settings: LinearSettings,
+    coefficients: Coefficients,
+) -> Array:
+    """Run a linear method on the rows of one zone, all at once.
+
+    Parameters
+    ----------
+    frames : array, shape (n_frame, n_pix)
+        Rows of the zone, finite.
+    references : array, shape (n_ref, n_pix), or None
+        Rows that may serve; the frames themselves if None.
+    settings : LinearSettings
+        Zones and rules of eligibility that need geometry do not apply; without an exclusion a
+        frame serves itself too, with one it does not.
+    coefficients : callable
+        Of the method.
+
+    Returns
+    -------
+    array, shape (n_frame, n_pix), dtype of `frames`
+        Residuals for the first mode count.
+    """
+    xp = array_namespace(frames)
+    n = frames.shape[0]
+    rows = frames if references is None else xp.concat([frames, references])
+    wide = xp.astype(rows, xp.float64)
+    served = wide if references is None else wide[n:, :]
+    mean = xp.mean(served, axis=0, keepdims=True)
+    base = xp.concat([wide - mean, mean])
+    sums = zone_gram(base)
+    lift = centring(sums, settings.centre)
+    if references is not None and settings.centre == "temporal":
+        # The base is already less the mean of the references alone.
+        lift = xp.concat([xp.eye(rows.shape[0], dtype=lift.dtype), 0 * lift[:, -2:]], axis=1)
+    targets = xp.arange(n)
+    if references is None:
+        own = settings.references
+        geometric = own.exclusion_fwhm is not None or own.self_subtraction is not None
+        allowed = ~xp.eye(n, dtype=xp.bool) if geometric else xp.ones((n, n), dtype=xp.bool)
+    else:
+        allowed = xp.concat(
+            [
+                xp.zeros((n, n), dtype=xp.bool),
+                xp.ones((n, references.shape[0]), dtype=xp.bool),
+            ],
+            axis=1,
+        )
+    found = coefficients(Problem(centred_gram(sums, lift), targets, allowed), settings)
+    matrix = residual_matrices(found[:1, ...], targets, lift)[0, ...]
+    residuals = matrix[:, :-1] @ base + matrix[:, -1:]
+    return xp.astype(residuals, frames.dtype)

@@ -1,0 +1,127 @@
+"""Rows: all frames that one reduction sees, on one common grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spheredc_hpc.kernels.inject import Rotation
+from spheredc_hpc.level2.sequence import Channel
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+Frames = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+# Time of a row that comes from a library of reference stars.
+LIBRARY = -1
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """What is known of each row.
+
+    Attributes
+    ----------
+    channel : array of int64, shape (n,)
+        Its spectral channel.
+    time : array of int64, shape (n,)
+        Its frame in the sequence; `LIBRARY` for a reference that is never a target.
+    rotation : Rotation
+        Angles, n of them [deg]; of no meaning for rows of the library.
+    scale : array of float64, shape (n,)
+        Pixels of the common grid per native pixel: at most 1, and 1 where nothing was rescaled.
+    flux : array of float64, shape (n,)
+        Sum in an aperture of one FWHM of a companion of contrast 1, taken on native pixels in
+        the unit of the row; 1 where the star is not calibrated.
+    """
+
+    channel: Indices
+    time: Indices
+    rotation: Rotation
+    scale: Floats
+    flux: Floats
+
+    @property
+    def targets(self) -> Indices:
+        """Rows that get a residual."""
+        return np.flatnonzero(self.time >= 0)
+
+    def of(self, rows: Indices) -> RowTable:
+        """Table of some of the rows."""
+        return RowTable(
+            self.channel[rows],
+            self.time[rows],
+            self.rotation.of(rows),
+            self.scale[rows],
+            self.flux[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Frames on a common square grid, star on pixel ``(n // 2, n // 2)``, speckles aligned.
+
+    Attributes
+    ----------
+    frames : array of float32, shape (n, side, side)
+        Finite frames; zero where `common` is false.
+    common : array of bool, shape (side, side)
+        Pixels with data in all rows.
+    zone : array of bool, shape (side, side)
+        Pixels that may define the model of the star.
+    table : RowTable
+        Times, channels, angles and scales.
+    channels : tuple of Channel
+        The native channels, in the order of `table.channel`.
+    inner_px, outer_px : float
+        Radii of the zone on this grid [px].
+    fwhm_px : float
+        Width of a companion on this grid [px].
+    cliques : tuple of int arrays, optional
+        Rows that may see each other; all may if absent. Every target is in one of them.
+    """
+
+    frames: Frames
+    common: Mask
+    zone: Mask
+    table: RowTable
+    channels: tuple[Channel, ...]
+    inner_px: float
+    outer_px: float
+    fwhm_px: float
+    cliques: tuple[Indices, ...] | None = None
+
+    @classmethod
+    def of_channel(cls, channel: Channel) -> Rows:
+        """Rows of one channel as they are: angular differential imaging."""
+        count = channel.frames.shape[0]
+        table = RowTable(
+            np.zeros(count, np.int64),
+            np.arange(count),
+            channel.rotation,
+            np.ones(count),
+            np.full(count, channel.star.unit_flux),
+        )
+        return cls(
+            channel.frames,
+            channel.common,
+            channel.zone,
+            table,
+            (channel,),
+            channel.inner_px,
+            channel.outer_px,
+            channel.star.fwhm_px,
+        )
+
+    @property
+    def side(self) -> int:
+        """Side of the grid [px]."""
+        return int(self.frames.shape[-1])
+
+    @property
+    def groups(self) -> tuple[Indices, ...]:
+        """`cliques`, or all rows as one."""
+        return (np.arange(self.frames.shape[0]),) if self.cliques is None else self.cliques
