@@ -18,13 +18,13 @@ lint: ## Run every check on the sources (LINT_ARGS="ruff mypy" runs only these)
 docs: ## Build the documentation into docs/_build/html
 	@$(BOOTSTRAP) docs -- $(DOCS_ARGS)
 
-bench: ## Run the speed benchmarks (BENCH_ARGS="-k pca")
+bench: ## Measure our methods against VIP, pyKLIP and PynPoint (BENCH_ARGS="--quick")
 	@$(BOOTSTRAP) bench -- $(BENCH_ARGS)
 
 setup: ## Only set up the environment in .venv
 	@$(BOOTSTRAP) setup
 
-clean: ## Remove what the commands made, except the environment
+clean: ## Remove what the commands made, except the environments
 	@$(BOOTSTRAP) clean
 
 help: ## Show this list

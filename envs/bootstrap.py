@@ -4,10 +4,10 @@ python3 envs/bootstrap.py run      reduce the built-in night, end with the repor
 python3 envs/bootstrap.py test     run the tests
 python3 envs/bootstrap.py lint     run every check on the sources
 python3 envs/bootstrap.py docs     build the documentation into docs/_build/html
-python3 envs/bootstrap.py bench    run the speed benchmarks
+python3 envs/bootstrap.py bench    measure our methods against VIP, pyKLIP and PynPoint
 python3 envs/bootstrap.py setup    only set up; names of extras may follow (test lint docs ...)
 python3 envs/bootstrap.py shell    a shell in the environment, or one command: shell -- spheredc ls
-python3 envs/bootstrap.py clean    remove what the commands made, except the environment
+python3 envs/bootstrap.py clean    remove what the commands made, except the environments
 
 What follows a command is handed on: `python3 envs/bootstrap.py test -- tests/kernels -x`.
 The environment is `.venv` in the project, or the folder that SPHEREDC_VENV names.
@@ -358,9 +358,8 @@ def dispatch(command: str, arguments: list[str]) -> None:
         workers = ["-n", "2", "--dist", "loadscope"]  # fixtures of a module are made once
         execute([python, "-m", "pytest", *workers, *arguments], **single_threaded())
     elif command == "bench":
-        ensure(["test"])
-        everything = ["-m", "slow or not slow", "--durations=0", "-s"]
-        execute([python, "-m", "pytest", "tests/bench", *everything, *arguments])
+        ensure()
+        execute([python, "tests/bench/run.py", *arguments])
     elif command == "lint":
         ensure(["test", "lint"])
         execute([python, "envs/checks.py", *arguments], **single_threaded())

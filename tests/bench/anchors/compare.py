@@ -1,0 +1,121 @@
+"""What two results of one case have to do with each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anchors.inputs import Input
+from spheredc_hpc.kernels.snr import aperture_map, t_statistic
+
+# beta Pictoris b stands here on the frames of the real sequence, star on pixel (50, 50).
+B_XY = (58, 36)
+B_HALF_PX = 4
+RADII_PX = (12.0, 16.6, 20.0, 30.0, 40.0)
+# Largest differences that the same arithmetic may show.
+SNR_GATE, PEAK_GATE, CONTRAST_GATE = 0.02, 0.015, 0.05
+MAP_GATE, RESIDUAL_GATE = 0.01, 1e-4
+Arrays = dict[str, np.ndarray]
+
+
+def load(folder: Path) -> Arrays:
+    """Arrays that a worker saved."""
+    return {path.stem: np.load(path) for path in sorted(folder.glob("*.npy"))}
+
+
+def companion(image: np.ndarray, fwhm_px: float) -> dict[str, float]:
+    """Peak of beta Pictoris b, its pixel, and its S/N by the t statistic of its ring."""
+    (x, y), half = B_XY, B_HALF_PX
+    near = np.nan_to_num(image[y - half : y + half + 1, x - half : x + half + 1], nan=-np.inf)
+    row, column = np.unravel_index(np.argmax(near), near.shape)
+    y, x = int(y - half + row), int(x - half + column)
+    t, _ = t_statistic(aperture_map(image, fwhm_px))
+    return {"peak": float(image[y, x]), "snr": float(t[y, x]), "x": x, "y": y}
+
+
+def zone(side: int, inner_px: float, outer_px: float) -> np.ndarray:
+    """Pixels that every package reduces and whose apertures it can turn."""
+    y, x = np.mgrid[:side, :side] - side // 2
+    radius = np.hypot(x, y)
+    return (radius >= inner_px) & (radius <= outer_px)
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray, where: np.ndarray) -> dict[str, float]:
+    """Scatter and largest value of the difference, in units of the scatter of theirs.
+
+    Parameters
+    ----------
+    ours, theirs : array, shape (..., n, n)
+        NaN where there are no data: left out.
+    where : array of bool, shape (n, n)
+        Pixels to compare.
+    """
+    a, b = ours[..., where].astype(np.float64), theirs[..., where].astype(np.float64)
+    good = np.isfinite(a) & np.isfinite(b)
+    if not good.any():
+        return {"rms": float("nan"), "largest": float("nan"), "share": 0.0}
+    scale = float(np.sqrt(np.mean(b[good] ** 2)))
+    gap = a[good] - b[good]
+    rms, largest = float(np.sqrt(np.mean(gap**2))), float(np.abs(gap).max())
+    return {"rms": rms / scale, "largest": largest / scale, "share": float(good.mean())}
+
+
+def curve_difference(ours: Arrays, theirs: Arrays) -> dict[str, object]:
+    """Contrast of both at the five radii, and the largest relative difference."""
+    found: dict[str, object] = {"radii_px": list(RADII_PX)}
+    worst = 0.0
+    for name in ("gaussian", "student"):
+        values = [np.interp(RADII_PX, side["radius_px"], side[name]) for side in (ours, theirs)]
+        found[name] = [value.tolist() for value in values]
+        worst = max(worst, float(np.abs(values[0] / values[1] - 1).max()))
+    return {**found, "largest": worst}
+
+
+def compare(data: Input, ours: Arrays, theirs: Arrays) -> dict[str, object]:
+    """All that two results of one case have in common.
+
+    Returns
+    -------
+    dict
+        ``images``, ``residuals`` and ``cube`` as `difference` has them, ``map`` with the median
+        and largest absolute difference, ``contrast`` as `curve_difference` has it, and for the
+        real sequence ``companion`` of both.
+    """
+    side = data.frames.shape[-1]
+    where = zone(side, data.fwhm_px, side / 2 - 2 * data.fwhm_px)
+    found: dict[str, object] = {}
+    images = [name for name in ours if name.startswith("image") and name in theirs]
+    if images:
+        found["images"] = {name: difference(ours[name], theirs[name], where) for name in images}
+    for name in ("residuals", "cube"):
+        if name in ours and name in theirs:
+            found[name] = difference(ours[name], theirs[name], where)
+    if "map" in ours and "map" in theirs:
+        # Theirs is zero where it has no value.
+        known = where & np.isfinite(ours["map"]) & (theirs["map"] != 0)
+        gap = np.abs(ours["map"] - theirs["map"])[known]
+        found["map"] = {"median": float(np.median(gap)), "largest": float(gap.max())}
+    if "gaussian" in ours and "gaussian" in theirs:
+        found["contrast"] = curve_difference(ours, theirs)
+    if data.name == "betapic" and images:
+        pair = {"ours": ours["image"], "theirs": theirs["image"]}
+        found["companion"] = {key: companion(image, data.fwhm_px) for key, image in pair.items()}
+    return found
+
+
+def gates(found: dict[str, Any]) -> dict[str, bool]:
+    """Whether two results of the same arithmetic agree as they should, figure by figure."""
+    passed = {}
+    if "residuals" in found:
+        passed["residuals"] = found["residuals"]["rms"] <= RESIDUAL_GATE
+    if "companion" in found:
+        ours, theirs = found["companion"]["ours"], found["companion"]["theirs"]
+        passed["S/N"] = abs(ours["snr"] / theirs["snr"] - 1) <= SNR_GATE
+        passed["peak"] = abs(ours["peak"] / theirs["peak"] - 1) <= PEAK_GATE
+    if "map" in found:
+        passed["map"] = found["map"]["median"] < MAP_GATE
+    if "contrast" in found:
+        passed["contrast"] = found["contrast"]["largest"] <= CONTRAST_GATE
+    return passed
