@@ -14,6 +14,7 @@ from spheredc_hpc.kernels.aperture import aperture_sum
 from spheredc_hpc.kernels.inject import Rotation, Stamp
 from spheredc_hpc.kernels.psf import centred_psf, fit_psf
 from spheredc_hpc.level2 import zones
+from spheredc_hpc.level2.loading import frame_weights, load_frames
 from spheredc_hpc.store.cube import Level1Cube
 
 Floats = NDArray[np.float64]
@@ -131,9 +132,7 @@ def prepare(cube: Level1Cube, imaging: ImagingSettings) -> Sequence:
     rotation = _rotation(cube, selection.keep)
     channels = []
     for k in range(cube.science.shape[0]):
-        valid = zones.valid_pixels(cube, k, window)[selection.keep]
-        science = cube.science[k, :, window.rows, window.columns][selection.keep]
-        frames, common = zones.filled_frames(science, valid)
+        frames, common = load_frames(cube, k, window, selection.keep)
         inner, outer = imaging.inner_mas / scale[k], imaging.outer_mas / scale[k]
         zone = zones.annulus(window.side, inner, outer) & common
         if not zone.any():
@@ -150,19 +149,11 @@ def prepare(cube: Level1Cube, imaging: ImagingSettings) -> Sequence:
                 float(scale[k]),
                 float(inner),
                 float(outer),
-                _frame_weight(cube, k, selection.keep, window, zone),
+                frame_weights(cube, k, window, selection.keep, zone),
                 error,
             )
         )
     return Sequence(tuple(channels), selection)
-
-
-def _frame_weight(
-    cube: Level1Cube, channel: int, keep: zones.Mask, window: zones.Window, zone: zones.Mask
-) -> Floats:
-    """Median of Level 1's inverse variance in the zone: no companion changes it."""
-    weight = cube.weight[channel, :, window.rows, window.columns][keep][:, zone]
-    return np.array([np.median(row[row > 0]) if (row > 0).any() else 0.0 for row in weight])
 
 
 def _rotation(cube: Level1Cube, keep: zones.Mask) -> Rotation:

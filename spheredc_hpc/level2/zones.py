@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spheredc_hpc.errors import DataError
+from spheredc_hpc.kernels.parallel import blocks
 from spheredc_hpc.kernels.polar import radius_map
 from spheredc_hpc.store.cube import Level1Cube
 
@@ -17,6 +18,8 @@ Mask = NDArray[np.bool_]
 MIN_FRAME_SHARE = 0.8
 # ... a pixel must be valid in this share of the frames used; gaps are filled in time.
 MIN_PIXEL_SHARE = 0.8
+# Frames read at a time: those of one chunk of a stored cube.
+BLOCK_FRAMES = 16
 # Border kept about the zone, so that rotation and apertures see what is beyond it [px].
 BORDER_PX = 8
 
@@ -102,10 +105,7 @@ def select_frames(cube: Level1Cube, window: Window, area: Mask) -> Selection:
         marked = cube.quality[:, cube.metrics.index("rejected")]
         causes["rejected by Level 1"] = np.nan_to_num(marked) != 0
     share = np.stack(
-        [
-            np.array([valid[area].mean() for valid in valid_pixels(cube, channel, window)])
-            for channel in range(cube.science.shape[0])
-        ]
+        [valid_share(cube, channel, window, area) for channel in range(cube.science.shape[0])]
     )
     typical = np.median(share, axis=1, keepdims=True)
     causes["with too few valid pixels"] = np.any(
@@ -122,36 +122,11 @@ def select_frames(cube: Level1Cube, window: Window, area: Mask) -> Selection:
     return Selection(keep, tuple(reasons))
 
 
-def valid_pixels(cube: Level1Cube, channel: int, window: Window) -> Mask:
-    """Pixels with data and weight, shape (time, side, side)."""
-    science = cube.science[channel, :, window.rows, window.columns]
-    weight = cube.weight[channel, :, window.rows, window.columns]
-    return np.isfinite(science) & (weight > 0)
-
-
-def filled_frames(science: NDArray[np.float32], valid: Mask) -> tuple[NDArray[np.float32], Mask]:
-    """Close gaps in time and blank what is never seen.
-
-    Parameters
-    ----------
-    science : array, shape (time, y, x)
-        Frames used.
-    valid : array of bool, shape of `science`
-        Pixels with data.
-
-    Returns
-    -------
-    frames : array of float32, shape of `science`
-        Finite: a gap holds the median in time of its pixel; pixels outside of the common
-        mask are zero.
-    common : array of bool, shape (y, x)
-        Pixels valid in at least `MIN_PIXEL_SHARE` of the frames.
-    """
-    common = valid.mean(axis=0) >= MIN_PIXEL_SHARE
-    frames = np.where(valid & common, science, np.float32(0))
-    gaps = common & ~valid.all(axis=0)
-    if gaps.any():
-        values = np.where(valid[:, gaps], science[:, gaps], np.nan)
-        middle = np.nanmedian(values, axis=0)
-        frames[:, gaps] = np.where(np.isfinite(values), values, middle)
-    return frames.astype(np.float32, copy=False), common
+def valid_share(cube: Level1Cube, channel: int, window: Window, area: Mask) -> NDArray[np.float64]:
+    """Share of an area that has data and weight in each frame, shape (time,)."""
+    shares: list[float] = []
+    for block in blocks(cube.mjd.size, BLOCK_FRAMES):
+        science = cube.science[channel, block, window.rows, window.columns]
+        weight = cube.weight[channel, block, window.rows, window.columns]
+        shares += [float(frame[area].mean()) for frame in np.isfinite(science) & (weight > 0)]
+    return np.array(shares)

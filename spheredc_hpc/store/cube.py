@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+import zarr
 from zarr.codecs import BloscCodec
 
 from spheredc_hpc.errors import DataError
@@ -107,6 +108,7 @@ _PER_FRAME = (
     "derotation_end_deg",
     "airmass",
 )
+_FRAMES = ("science", "weight")
 _UNITS = {
     "science": "adu/s",
     "weight": "(adu/s)**-2",
@@ -161,8 +163,7 @@ def write_cube(cube: Level1Cube, path: Path, compression_level: int = 1) -> None
     """Write a cube as sharded Zarr (format 3); one call writes every shard once."""
     dataset = to_dataset(cube)
     encoding: dict[str, Any] = {
-        name: image_encoding(dataset[name].shape, compression_level)
-        for name in ("science", "weight")
+        name: image_encoding(dataset[name].shape, compression_level) for name in _FRAMES
     }
     dataset.to_zarr(path, mode="w-", zarr_format=3, consolidated=False, encoding=encoding)
 
@@ -193,12 +194,33 @@ def read_cube(path: Path) -> Level1Cube:
     DataError
         If the store is absent or damaged, or a variable is missing.
     """
+    return _cube_of(path, {*_UNITS, "ao", "quality"})
+
+
+def open_cube(path: Path) -> Level1Cube:
+    """Open a Level 1 cube whose frames stay on disk.
+
+    `science` and `weight` are Zarr arrays: integers and slices on them read what they ask for.
+
+    Raises
+    ------
+    DataError
+        If the store is absent or damaged, or a variable is missing.
+    """
+    try:
+        group = zarr.open_group(path, mode="r")
+        frames: dict[str, Any] = {name: group[name] for name in _FRAMES}
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise DataError(f"{path} is no Level 1 cube: {error}") from error
+    return _cube_of(path, {*_UNITS, "ao", "quality"} - set(_FRAMES), frames)
+
+
+def _cube_of(path: Path, names: set[str], given: dict[str, Any] | None = None) -> Level1Cube:
     try:
         with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
-            dataset.load()
-            values = {name: dataset[name].to_numpy() for name in (*_UNITS, "ao", "quality")}
+            values = {name: dataset[name].to_numpy() for name in sorted(names)}
             metrics = tuple(str(name) for name in dataset["metric"].to_numpy())
             attrs = dict(dataset.attrs)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"{path} is no Level 1 cube: {error}") from error
-    return Level1Cube(**values, metrics=metrics, attrs=attrs)
+    return Level1Cube(**values, **(given or {}), metrics=metrics, attrs=attrs)
