@@ -16,7 +16,7 @@ from spheredc_hpc.kernels.parallel import worker_threads
 from spheredc_hpc.level2 import contrast, sequence, stack, table
 from spheredc_hpc.level2.engine import Method
 from spheredc_hpc.level2.scene import Scene, scene_without
-from spheredc_hpc.level2.snr import snr_maps, source_labels
+from spheredc_hpc.level2.snr import SnrMaps, snr_maps, source_labels
 from spheredc_hpc.level2.sources import LABEL_FWHM, Source, find_sources
 from spheredc_hpc.level2.throughput import measure_throughput
 from spheredc_hpc.level2.transmission import Transmission
@@ -171,14 +171,14 @@ def _finished(case: _Case, full: Scene, sources: Sequence[Source], empty: Scene)
         for c, f in zip(curves, flux, strict=True)
     ]
     together = _stack_contrast(empty, sources, curves, separation, transmission, flux)
-    maps = [snr_maps(image, c.star.fwhm_px) for image, c in zip(full.images, channels, strict=True)]
+    maps = _snr_of_channels(full, sources, empty)
     rows = table.source_rows(case.coronagraph, channels, sources, full.side)
     flags = _flags(cube, prepared, case.coronagraph.known, flux)
     mask = np.all(np.isfinite(np.stack(full.images)), axis=0)
     images = Level2Images(
         image=full.stack,
         image_corrected=stack.corrected_image(full.images, curves),
-        image_snr=snr_maps(full.stack, full.fwhm_px).gaussian.astype(np.float32),
+        image_snr=_snr_of_stack(full, sources, empty).gaussian.astype(np.float32),
         image_contrast=together,
         cube=np.stack(full.images),
         snr=np.stack([m.t for m in maps]).astype(np.float32),
@@ -201,6 +201,20 @@ def _finished(case: _Case, full: Scene, sources: Sequence[Source], empty: Scene)
     status = Status.FLAGGED if flags else Status.OK
     quality = _quality(prepared, images, sources)
     return Level2Result(images, status, prepared.selection.reasons, flags, quality)
+
+
+def _snr_of_channels(full: Scene, sources: Sequence[Source], empty: Scene) -> list[SnrMaps]:
+    """S/N of each channel, against rings without the sources and their lobes."""
+    widths = [reduction.channel.star.fwhm_px for reduction in full.reductions]
+    return [
+        snr_maps(image, width, _labels(full.side, sources, width), empty=clean)
+        for image, clean, width in zip(full.images, empty.images, widths, strict=True)
+    ]
+
+
+def _snr_of_stack(full: Scene, sources: Sequence[Source], empty: Scene) -> SnrMaps:
+    labels = _labels(full.side, sources, full.fwhm_px)
+    return snr_maps(full.stack, full.fwhm_px, labels, empty=empty.stack)
 
 
 def _stack_contrast(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,11 @@ class SnrMaps:
 
 
 def snr_maps(
-    image: Image, fwhm_px: float, labels: NDArray[np.int32] | None = None, skip: int = 0
+    image: Image,
+    fwhm_px: float,
+    labels: NDArray[np.int32] | None = None,
+    skip: int = 0,
+    empty: Image | None = None,
 ) -> SnrMaps:
     """Compute the t map of an image and its Gaussian equivalent.
 
@@ -53,12 +57,18 @@ def snr_maps(
         Numbers of sources that are left out of the rings of other pixels.
     skip : int
         Neighbours on either side left out of each ring.
+    empty : array, shape (y, x), optional
+        The same image without its sources: the rings are taken from it, so that neither a
+        source nor its lobes count as noise.
 
     Returns
     -------
     SnrMaps
     """
-    t, references = t_statistic(aperture_map(image, fwhm_px, labels), skip)
+    apertures = aperture_map(image, fwhm_px, labels)
+    if empty is not None:
+        apertures = replace(aperture_map(empty, fwhm_px, labels), sums=apertures.sums)
+    t, references = t_statistic(apertures, skip)
     return SnrMaps(t, gaussian_equivalent(t, references - 1))
 
 
