@@ -217,6 +217,8 @@ def allowed_rows(
     core: Core,
     settings: ReferenceSettings,
     cliques: Sequence[NDArray[np.int64]] | None = None,
+    *,
+    own: bool = True,
 ) -> Eligible:
     """Decide which rows may serve each target in a zone.
 
@@ -234,6 +236,8 @@ def allowed_rows(
         Rules.
     cliques : sequence of int arrays, optional
         Sets of rows that may see each other; all if absent.
+    own : bool
+        Whether targets may serve each other; if not, only rows of the library do.
 
     Returns
     -------
@@ -242,6 +246,8 @@ def allowed_rows(
     targets = np.asarray(table.targets)
     shape = (targets.size, np.asarray(table.time).size)
     seen = _within(cliques, targets, shape)
+    if not own:
+        seen[:, targets] = False
     rule = settings.exclusion_fwhm is not None or settings.self_subtraction is not None
     if not rule and settings.max_references is None:
         return Eligible(seen, 0)

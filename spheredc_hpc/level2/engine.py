@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,14 @@ from spheredc_hpc.kernels.modes import apply_operator, zone_gram
 from spheredc_hpc.kernels.parallel import map_ordered
 from spheredc_hpc.kernels.rotate import rotate_fft
 from spheredc_hpc.level2.base import ArrayBase
-from spheredc_hpc.level2.eligibility import Core, allowed_rows
-from spheredc_hpc.level2.linear import centred_gram, centring, residual_matrices
-from spheredc_hpc.level2.regions import Zone, ZoneSettings, plan_zones
+from spheredc_hpc.level2.coverage import CoveredZone, split_by_coverage
+from spheredc_hpc.level2.eligibility import Core
+from spheredc_hpc.level2.regions import ZoneSettings, plan_zones
 from spheredc_hpc.level2.rows import Rows
 from spheredc_hpc.level2.sequence import Channel
+from spheredc_hpc.level2.solve import Block, Solver, one_step, restricted, two_steps
 from spheredc_hpc.level2.tracks import Companion, add_companions, groups_of
-from spheredc_hpc.level2.traits import LinearSettings, Problem, traits_of
+from spheredc_hpc.level2.traits import LinearSettings, traits_of
 from spheredc_hpc.registry import Entry
 
 __all__ = ["Block", "Companion", "Floats", "Frames", "Method", "Reduction"]
@@ -51,30 +52,15 @@ class Method:
         How derotated frames are combined.
     rotation : {"fft", "interpolated"}
         How frames are derotated.
+    first : Section, optional
+        Settings of the first of two steps; `settings` if absent.
     """
 
     entry: Entry[Any]
     settings: Any
     combination: Combination
     rotation: Literal["fft", "interpolated"] = "fft"
-
-
-class Block(NamedTuple):
-    """Residuals of some targets of a zone as a linear map of some rows.
-
-    Attributes
-    ----------
-    targets : array of int64, shape (n_target,)
-        Rows that get a residual.
-    rows : array of int64, shape (n,)
-        Rows of the base from which it is made; the last one is the mean row.
-    matrix : array, shape (n_count, n_target, n + 1)
-        Residuals are ``matrix[..., :-1] @ base[rows] + matrix[..., -1:]``.
-    """
-
-    targets: Indices
-    rows: Indices
-    matrix: NDArray[Any]
+    first: Any = None
 
 
 class Reduction:
@@ -97,6 +83,8 @@ class Reduction:
         that mean; for others the rows as they are.
     zones : tuple of Zone
         Of methods with coefficients and of those that are run zone by zone.
+    parts : tuple of CoveredZone
+        The zones with the channels that take part in each.
     """
 
     def __init__(
@@ -109,9 +97,14 @@ class Reduction:
         self.groups = groups_of(self.rows)
         rows = self.rows
         zoned: Any = getattr(method.settings, "zones", ZoneSettings())
-        self.zones = plan_zones(
+        planned = plan_zones(
             rows.zone, rows.inner_px, rows.outer_px, rows.fwhm_px, zoned, rows.common
         )
+        every = np.arange(len(rows.channels))
+        self.parts = tuple(CoveredZone(zone, every) for zone in planned)
+        if rows.covered is not None:
+            self.parts = split_by_coverage(planned, rows.covered, rows.least_channels)
+        self.zones = tuple(part.zone for part in self.parts)
         order = np.concatenate([zone.subtraction for zone in self.zones])
         frames = rows.frames
         if self.companions:
@@ -139,12 +132,25 @@ class Reduction:
 
     # ---------------------------------------------------------------- coefficients
 
+    def cliques(self, zone: int) -> tuple[Indices, ...]:
+        """Rows that take part in a zone, by sets that may see each other."""
+        return restricted(self.rows.groups, self._members(zone))
+
+    def summed(self, zone: int) -> tuple[Indices, ...]:
+        """List the sets of rows that `sums` goes with: the cliques, or all rows for two steps."""
+        if self.rows.then is None:
+            return self.cliques(zone)
+        return (np.flatnonzero(self._members(zone)),)
+
+    def _members(self, zone: int) -> NDArray[np.bool_]:
+        return np.isin(self.rows.table.channel, self.parts[zone].channels)
+
     def sums(self, zone: int) -> tuple[Floats, ...]:
-        """Gram matrices of a zone, one a clique: its rows, the mean row, ones."""
+        """Gram matrices of a zone, one for each of `summed`: its rows, the mean row, ones."""
         held = self._sums[zone]
         if held is None:
             columns = self.base.columns(self.zones[zone].optimisation)
-            held = tuple(zone_gram(columns, self._with_mean(g)) for g in self.rows.groups)
+            held = tuple(zone_gram(columns, self._with_mean(g)) for g in self.summed(zone))
             self._sums[zone] = held
         return held
 
@@ -158,36 +164,35 @@ class Reduction:
         zone : int
             Its number.
         change_of_gram : sequence of array, optional
-            To add to `sums`, one a clique.
+            To add to `sums`, one for each of `summed`.
 
         Returns
         -------
         tuple of Block
-            One a clique, float64.
+            One a clique (of the second step where there are two), float64.
         """
         if self.traits.coefficients is None:
             raise DataError(f"{self.method.entry.name} has no coefficients")
-        found = []
-        changes: Sequence[Floats | None] = change_of_gram or [None] * len(self.rows.groups)
-        for group, sums, change in zip(self.rows.groups, self.sums(zone), changes, strict=True):
-            changed = sums if change is None else sums + change
-            found.append(self._block(self.zones[zone], group, changed))
-        return tuple(found)
+        changed = list(self.sums(zone))
+        if change_of_gram is not None:
+            changed = [a + b for a, b in zip(changed, change_of_gram, strict=True)]
+        mean_row = self.base.n_row - 1
+        where, groups = self.zones[zone], self.cliques(zone)
+        if self.rows.then is None:
+            solver = self._solver(self.method.settings)
+            return one_step(solver, where, groups, changed, mean_row)
+        first = self._solver(self.method.first or self.method.settings)
+        then = restricted(self.rows.then, self._members(zone))
+        second = self._solver(self.method.settings)
+        blocks = two_steps(first, second, where, (groups, then), changed[0])
+        return tuple(b._replace(rows=np.append(b.rows[:-1], mean_row)) for b in blocks)
 
-    def _block(self, zone: Zone, group: Indices, sums: Floats) -> Block:
-        settings, solve = self.method.settings, self.traits.coefficients
-        assert solve is not None  # noqa: S101 - `operator` has looked
-        table = self.rows.table.of(group)
-        lift = centring(sums, settings.centre)
-        gram = centred_gram(sums, lift)
+    def _solver(self, settings: Any) -> Solver:
+        assert self.traits.coefficients is not None  # noqa: S101 - `operator` has looked
         core = Core(self.rows.fwhm_px, 1.0, np.ones(1))
         if settings.references.self_subtraction is not None:
             core = Core.of_image(self.groups[0].stamp.image, self.rows.fwhm_px)
-        allowed = allowed_rows(table, zone, gram, core, settings.references).allowed
-        targets = table.targets
-        found = solve(Problem(gram, targets, allowed), settings)
-        matrix = residual_matrices(found, targets, lift)
-        return Block(group[targets], self._with_mean(group), matrix)
+        return Solver(self.traits.coefficients, settings, self.rows, core)
 
     def _with_mean(self, group: Indices) -> Indices:
         return np.append(group, self.base.n_row - 1)
@@ -225,23 +230,55 @@ class Reduction:
                     values = apply_operator(block.matrix[count, :, :-1], columns[block.rows])
                     values += block.matrix[count, :, -1:]
                     flat[np.ix_(place[block.targets], zone.subtraction)] = values
-        elif self.traits.pixelwise or self.traits.framewise:
-            flat[:, self.base.order] = self.run_on(self.base.values)
+        elif self.traits.framewise:
+            flat[:, self.base.order] = self.run_on(self.base.values)[rows.table.targets]
         else:
-            for zone in self.zones:
+            for number, zone in enumerate(self.zones):
                 columns = np.ascontiguousarray(self.base.columns(zone.subtraction))
-                flat[:, zone.subtraction] = self.run_on(columns)
+                flat[:, zone.subtraction] = self.run_on(columns, number)[rows.table.targets]
         return flat.reshape(-1, rows.side, rows.side)
 
-    def run_on(self, columns: Frames) -> Frames:
-        """Run the algorithm as it is on rows of some pixels."""
-        run, settings = self.method.entry.run, self.method.settings
-        if not self.traits.framewise:
-            return np.asarray(run(columns, None, settings), np.float32)
+    def run_on(self, columns: Frames, zone: int = 0) -> Frames:
+        """Run the algorithm as it is on all rows of some pixels of a zone.
+
+        Parameters
+        ----------
+        columns : array of float32, shape (n_row, n_pix)
+            Rows; for framewise methods all pixels of the base.
+        zone : int
+            Whose channels take part.
+
+        Returns
+        -------
+        array of float32, shape (n_row, n_pix)
+            Residuals; zero for rows that are no targets or take no part.
+        """
+        settings = self.method.settings
+        if self.traits.framewise:
+            return self._run_on_frames(columns)
+        if self.rows.then is None:
+            return self._run_by_groups(columns, self.cliques(zone), settings)
+        left = self._run_by_groups(columns, self.cliques(zone), self.method.first or settings)
+        then = restricted(self.rows.then, self._members(zone))
+        return self._run_by_groups(left, then, settings)
+
+    def _run_by_groups(self, columns: Frames, groups: Sequence[Indices], settings: Any) -> Frames:
+        out = np.zeros_like(columns)
+        library = self.rows.table.time < 0
+        for group in groups:
+            targets = group[~library[group]]
+            references = None
+            if library[group].any():
+                references = columns[group if self.rows.own else group[library[group]]]
+            found = self.method.entry.run(columns[targets], references, settings)
+            out[targets] = np.asarray(found, np.float32)
+        return out
+
+    def _run_on_frames(self, columns: Frames) -> Frames:
         side = self.rows.side
         whole = np.zeros((columns.shape[0], side * side), np.float32)
         whole[:, self.base.order] = columns
-        found = run(whole.reshape(-1, side, side), None, settings)
+        found = self.method.entry.run(whole.reshape(-1, side, side), None, self.method.settings)
         return np.asarray(found.reshape(columns.shape[0], -1)[:, self.base.order], np.float32)
 
     def derotated(self, count: int = 0) -> tuple[Frames, NDArray[np.bool_] | None]:

@@ -19,7 +19,7 @@ Array = Any
 Centre = Literal["temporal", "spatial", "none"]
 
 
-def centring(sums: Array, centre: Centre) -> Array:
+def centring(sums: Array, centre: Centre, serving: Array | None = None) -> Array:
     """Map from base and ones to the centred rows.
 
     Parameters
@@ -28,6 +28,8 @@ def centring(sums: Array, centre: Centre) -> Array:
         Gram matrix of n rows of the base, their common mean and ones.
     centre : {"temporal", "spatial", "none"}
         What is taken off: the mean of these rows, the mean of each over the zone, or nothing.
+    serving : array of bool, shape (n,), optional
+        Rows that the temporal mean is taken over; all if absent.
 
     Returns
     -------
@@ -37,7 +39,10 @@ def centring(sums: Array, centre: Centre) -> Array:
     n = sums.shape[0] - 2
     identity = xp.eye(n, dtype=sums.dtype)
     if centre == "temporal":
-        return xp.concat([identity - 1.0 / n, xp.zeros((n, 2), dtype=sums.dtype)], axis=1)
+        share: Any = 1.0 / n
+        if serving is not None:
+            share = xp.astype(serving, sums.dtype)[None, :] / xp.sum(xp.astype(serving, sums.dtype))
+        return xp.concat([identity - share, xp.zeros((n, 2), dtype=sums.dtype)], axis=1)
     ones = xp.ones((n, 1), dtype=sums.dtype)
     level = 0 * ones
     if centre == "spatial":
@@ -105,10 +110,8 @@ def subtract_linear(
     mean = xp.mean(served, axis=0, keepdims=True)
     base = xp.concat([wide - mean, mean])
     sums = zone_gram(base)
-    lift = centring(sums, settings.centre)
-    if references is not None and settings.centre == "temporal":
-        # The base is already less the mean of the references alone.
-        lift = xp.concat([xp.eye(rows.shape[0], dtype=lift.dtype), 0 * lift[:, -2:]], axis=1)
+    serving = None if references is None else xp.arange(rows.shape[0]) >= n
+    lift = centring(sums, settings.centre, serving)
     targets = xp.arange(n)
     if references is None:
         own = settings.references

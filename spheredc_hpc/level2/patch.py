@@ -94,7 +94,7 @@ class Patch:
                 if not frozen:
                     seen = np.isin(index, zone.optimisation)
                     extra = []
-                    for group in reduction.rows.groups:
+                    for group in reduction.summed(number):
                         rows = np.append(group, reduction.base.n_row - 1)
                         ones = np.ones((1, seen.sum()))
                         old_part = np.concatenate([base[np.ix_(rows, seen)], ones])
@@ -105,18 +105,24 @@ class Patch:
                     values = block.matrix[0, :, :-1] @ new[np.ix_(block.rows, inside)]
                     out[np.ix_(block.targets, inside)] = values + block.matrix[0, :, -1:]
             return out
-        if reduction.traits.pixelwise:
-            return reduction.run_on(base + change)
-        rows = reduction.base.values.copy()
+        rows = base + change if reduction.traits.pixelwise else reduction.base.values.copy()
         place = reduction.base.place[index]
-        rows[:, place] += change
+        if not reduction.traits.pixelwise:
+            rows[:, place] += change
         if reduction.traits.framewise:
             return reduction.run_on(rows)[:, place]
-        out = np.zeros_like(rows)
-        for zone in reduction.zones:
+        out = np.zeros_like(change)
+        for number, zone in enumerate(reduction.zones):
+            touched = np.flatnonzero(np.isin(index, zone.subtraction))
+            if not touched.size:
+                continue
+            if reduction.traits.pixelwise:
+                out[:, touched] = reduction.run_on(rows[:, touched], number)
+                continue
             part = reduction.base.place[zone.subtraction]
-            out[:, part] = reduction.run_on(np.ascontiguousarray(rows[:, part]))
-        return out[:, place]
+            found = reduction.run_on(np.ascontiguousarray(rows[:, part]), number)
+            out[:, touched] = found[:, np.searchsorted(zone.subtraction, index[touched])]
+        return out
 
     def _combined(self, samples: Floats) -> Floats:
         combination = self.reduction.method.combination

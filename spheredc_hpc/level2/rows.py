@@ -69,7 +69,7 @@ class Rows:
     frames : array of float32, shape (n, side, side)
         Finite frames; zero where `common` is false.
     common : array of bool, shape (side, side)
-        Pixels with data in all rows.
+        Pixels with data in all rows, or in those of any channel where `covered` tells more.
     zone : array of bool, shape (side, side)
         Pixels that may define the model of the star.
     table : RowTable
@@ -82,6 +82,15 @@ class Rows:
         Width of a companion on this grid [px].
     cliques : tuple of int arrays, optional
         Rows that may see each other; all may if absent. Every target is in one of them.
+    then : tuple of int arrays, optional
+        Cliques of a second subtraction, of the residuals of the first.
+    covered : array of bool, shape (n_channel, side, side), optional
+        Where each channel has data; everywhere in `common` if absent. A zone is cut so that
+        every channel that takes part covers it, see `coverage.split_by_coverage`.
+    least_channels : int
+        Pixels that fewer channels share get no residual.
+    own : bool
+        Whether targets may serve each other; if not, only rows of the library do.
     """
 
     frames: Frames
@@ -93,6 +102,10 @@ class Rows:
     outer_px: float
     fwhm_px: float
     cliques: tuple[Indices, ...] | None = None
+    then: tuple[Indices, ...] | None = None
+    covered: Mask | None = None
+    least_channels: int = 1
+    own: bool = True
 
     @classmethod
     def of_channel(cls, channel: Channel) -> Rows:

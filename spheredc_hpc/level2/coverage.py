@@ -1,0 +1,128 @@
+"""Which channels cover which pixels of the common grid, and zones cut accordingly.
+
+On the grid on which speckles are aligned, a channel of longer wavelength reaches less far out
+and further in. A zone is cut into parts that are each covered by one set of channels; rows of
+other channels take no part there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spheredc_hpc.level2.regions import Zone
+
+Indices = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+# Parts of a zone on each side of its best covered radius, at most: so many for a narrow annulus,
+# one more for each of so many pixels of width.
+_LEVELS = 3
+_LEVEL_PX = 16.0
+
+
+class CoveredZone(NamedTuple):
+    """A zone and the channels that have data on all of its pixels.
+
+    Attributes
+    ----------
+    zone : Zone
+        Pixels; the optimisation pixels may go beyond those that share its set of channels.
+    channels : array of int64
+        Rising.
+    """
+
+    zone: Zone
+    channels: Indices
+
+
+def split_by_coverage(
+    zones: Sequence[Zone], covered: Mask, least: int = 1
+) -> tuple[CoveredZone, ...]:
+    """Cut zones so that every channel that takes part covers all of the zone.
+
+    Parameters
+    ----------
+    zones : sequence of Zone
+        As `regions.plan_zones` gives them.
+    covered : array of bool, shape (n_channel, side, side)
+        Where each channel has data.
+    least : int
+        Parts covered by fewer channels are left out.
+
+    Returns
+    -------
+    tuple of CoveredZone
+        Their subtraction pixels are disjoint. Pixels that no `least` channels share, and zones
+        without a covered optimisation pixel, are absent.
+
+    Notes
+    -----
+    The number of parts is bounded, so that where many channels end, some rows stay out of
+    pixels that they do cover; no pixel is lost by that.
+    """
+    flat = covered.reshape(covered.shape[0], -1)
+    parts: list[CoveredZone] = []
+    for zone in zones:
+        if flat[:, zone.subtraction].all() and flat[:, zone.optimisation].all():
+            parts.append(CoveredZone(zone, np.arange(covered.shape[0])))
+            continue
+        merged: dict[bytes, CoveredZone] = {}
+        for pixels in _sides(zone.subtraction, flat, covered.shape[-1]):
+            for part in _levels(replace(zone, subtraction=pixels), flat, least):
+                key = part.channels.tobytes()
+                merged[key] = _joined(merged[key], part) if key in merged else part
+        parts += merged.values()
+    return tuple(parts)
+
+
+def _joined(one: CoveredZone, other: CoveredZone) -> CoveredZone:
+    pixels = np.sort(np.concatenate([one.zone.subtraction, other.zone.subtraction]))
+    return CoveredZone(replace(one.zone, subtraction=pixels), one.channels)
+
+
+def _sides(pixels: Indices, flat: Mask, side: int) -> list[Indices]:
+    """Pixels within and beyond the radius at which most channels have data."""
+    radius = np.hypot(pixels // side - side // 2, pixels % side - side // 2)
+    ring = np.rint(radius).astype(np.int64)
+    total = np.bincount(ring, flat[:, pixels].sum(axis=0).astype(np.float64))
+    count = np.bincount(ring)
+    mean = np.divide(total, count, out=np.zeros(total.shape), where=count > 0)
+    best = np.flatnonzero(mean >= mean.max() - 1e-9)
+    split = best[best.size // 2]
+    return [part for part in (pixels[ring <= split], pixels[ring > split]) if part.size]
+
+
+def _levels(zone: Zone, flat: Mask, least: int) -> list[CoveredZone]:
+    """Parts of one zone by the number of channels, in the order of their coverage."""
+    here = flat[:, zone.subtraction]
+    order = np.argsort(-here.sum(axis=1), kind="stable")
+    # How many channels, counted in this order, share the pixel.
+    shared = np.cumprod(here[order], axis=0).sum(axis=0)
+    kept = _kept_levels(shared, np.isin(zone.subtraction, zone.optimisation), zone, least)
+    parts = []
+    for number, level in enumerate(kept):
+        above = kept[number + 1] if number + 1 < kept.size else np.inf
+        channels = np.sort(order[:level])
+        pixels = zone.subtraction[(shared >= level) & (shared < above)]
+        fitted = zone.optimisation[flat[channels][:, zone.optimisation].all(axis=0)]
+        if pixels.size and fitted.size:
+            part = replace(zone, subtraction=pixels, optimisation=fitted)
+            parts.append(CoveredZone(part, channels))
+    return parts
+
+
+def _kept_levels(shared: Indices, inside: Mask, zone: Zone, least: int) -> Indices:
+    """Numbers of channels at which the zone is cut: the least one, and quantiles of the area."""
+    found = np.unique(shared[shared >= least])
+    most = _LEVELS + int((zone.outer_px - zone.inner_px) / _LEVEL_PX)
+    if found.size <= most:
+        return found
+    counted = inside & (shared >= least)
+    values = shared[counted] if counted.any() else shared[shared >= least]
+    place = np.quantile(values, np.linspace(0, 1, most), method="lower")
+    return np.unique(np.concatenate([found[:1], place]))
