@@ -297,7 +297,7 @@ def test_companion_is_found_near_its_place_and_stands_out_only_if_it_is_there(be
 def test_gates_tell_equal_results_from_different_ones(bench):
     pair = {"ours": {"snr": 10.0, "peak": 6.0}, "theirs": {"snr": 10.1, "peak": 6.2}}
     found = {"companion": pair, "residuals": {"rms": 2e-4}, "map": {"median": 0.002}}
-    assert bench.compare.gates(found) == {
+    assert bench.compare.gates(found, 1e-4) == {
         "residuals": False,
         "S/N": True,
         "peak": False,

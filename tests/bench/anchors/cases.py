@@ -33,6 +33,10 @@ class Case:
         Inputs on which the ratio is wanted; empty: all.
     alike : bool
         Whether both do the same arithmetic, so that their results have to agree.
+    residual_gate : float
+        Scatter of the difference of the residuals, in units of theirs, that may be. pyKLIP works
+        in single precision: its 20 modes of zones of a condition number of 1e6 are off by up to
+        4e-3 of the exact solution in double precision, ours by 4e-5.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Case:
     aim: float | None = None
     judged: tuple[str, ...] = ()
     alike: bool = True
+    residual_gate: float = 1e-4
 
 
 _FULL = ("betapic", "irdis")
@@ -70,7 +75,7 @@ CASES = (
     ),
     Case(
         "klip_9x4", "KLIP, 9 annuli x 4 sectors, 5 and 20 modes",
-        "by_pyklip", "klip_9x4", _FULL, _QUICK, 10, 25,
+        "by_pyklip", "klip_9x4", _FULL, _QUICK, 10, 25, residual_gate=5e-4,
     ),
     Case(
         "loci_truncated", "LOCI, truncated solution",
@@ -82,7 +87,7 @@ CASES = (
     ),
     Case(
         "asdi_klip", "ASDI KLIP, 5 annuli x 4 sectors, 150 references, 5, 20 and 50 modes",
-        "by_pyklip", "asdi_klip", ("ifs_small",), ("ifs_tiny",), 20, 50,
+        "by_pyklip", "asdi_klip", ("ifs_small",), ("ifs_tiny",), 20, 50, residual_gate=5e-4,
     ),
     Case(
         "snr_map", "S/N map",

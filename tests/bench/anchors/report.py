@@ -109,11 +109,12 @@ def agreement(rows: list[Row]) -> list[str]:
 
 
 def _gates(row: Row) -> str:
-    if not BY_NAME[row["case"]].alike:
+    case = BY_NAME[row["case"]]
+    if not case.alike:
         return ""
     return ", ".join(
         f"{name} {'met' if passed else '**not met**'}"
-        for name, passed in compare.gates(row["comparison"]).items()
+        for name, passed in compare.gates(row["comparison"], case.residual_gate).items()
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import sys
 import time
 import warnings
@@ -42,7 +43,8 @@ def _version(side: str) -> str:
 
 def _cpu_s() -> float:
     """CPU time of this process and of children that have ended [s]."""
-    return sum(os.times()[:4])
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _timed(job: Job) -> tuple[dict[str, float], Arrays]:
