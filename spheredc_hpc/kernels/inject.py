@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft
@@ -12,6 +13,7 @@ from scipy import fft
 from spheredc_hpc.errors import KernelInputError
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 # A track is cut so finely that a step is at most this long [px] ...
 MAX_STEP_PX = 0.5
@@ -93,31 +95,31 @@ class Stamp:
         padded = np.pad(np.asarray(psf, np.float64), border)
         return cls(fft.rfft2(padded), padded.shape[0], border)
 
-    def smeared(self, dx_px: Floats, dy_px: Floats) -> tuple[NDArray[np.float32], int, int]:
-        """Mean of the PSF over sub-positions.
+    def smeared(self, dx_px: Floats, dy_px: Floats) -> tuple[NDArray[np.float32], Ints, Ints]:
+        """Mean of the PSF over the sub-positions of each frame.
 
         Parameters
         ----------
-        dx_px, dy_px : array of float64, shape (n_step,)
+        dx_px, dy_px : array of float64, shape (n_frame, n_step)
             Sub-positions relative to the centre pixel of a frame [px].
 
         Returns
         -------
-        stamp : array of float32, shape (size, size)
-            Smeared PSF.
-        x0, y0 : int
-            Offset of the first pixel of the stamp from the centre pixel of the frame.
+        stamps : array of float32, shape (n_frame, size, size)
+            Smeared PSFs.
+        x0, y0 : array of int64, shape (n_frame,)
+            Offset of the first pixel of each stamp from the centre pixel of its frame.
         """
-        cx, cy = int(np.rint(dx_px.mean())), int(np.rint(dy_px.mean()))
-        spread = max(np.abs(dx_px - cx).max(), np.abs(dy_px - cy).max())
+        cx, cy = np.rint(dx_px.mean(axis=1)), np.rint(dy_px.mean(axis=1))
+        dx, dy = dx_px - cx[:, None], dy_px - cy[:, None]
+        spread = max(np.abs(dx).max(initial=0.0), np.abs(dy).max(initial=0.0))
         stamp = self if spread < self.border else self._wider(int(np.ceil(spread)) + 2)
         n = stamp.size
-        ky, kx = np.fft.fftfreq(n), np.fft.rfftfreq(n)
-        ramp_y = np.exp(-2j * np.pi * ky[:, None] * (dy_px - cy)[None, :])
-        ramp_x = np.exp(-2j * np.pi * kx[:, None] * (dx_px - cx)[None, :])
-        factor = ramp_y @ ramp_x.T / dx_px.size
-        image = fft.irfft2(stamp.spectrum * factor, s=(n, n))
-        return image.astype(np.float32), cx - n // 2, cy - n // 2
+        ramp_y = np.exp(-2j * np.pi * np.fft.fftfreq(n)[:, None] * dy[:, None, :])
+        ramp_x = np.exp(-2j * np.pi * np.fft.rfftfreq(n)[:, None] * dx[:, None, :])
+        factor = np.matmul(ramp_y, np.swapaxes(ramp_x, 1, 2) / dx_px.shape[1])
+        images = fft.irfft2(stamp.spectrum * factor, s=(n, n)).astype(np.float32)
+        return images, cx.astype(np.int64) - n // 2, cy.astype(np.int64) - n // 2
 
     @property
     def image(self) -> Floats:
@@ -225,11 +227,56 @@ def add_companion(
     scale = np.broadcast_to(np.asarray(flux, np.float64), (n_time,))
     corner_x, corner_y = corner_px if corner_px is not None else (-(nx // 2), -(ny // 2))
     xs, ys = sub_positions(*offset_px, rotation)
-    for i in range(n_time):
-        image, x0, y0 = stamp.smeared(xs[i], ys[i])
-        x0, y0 = x0 - corner_x, y0 - corner_y
+    images, lefts, lows = stamp.smeared(xs, ys)
+    for i, image in enumerate(images):
+        x0, y0 = int(lefts[i]) - corner_x, int(lows[i]) - corner_y
         left, low = max(x0, 0), max(y0, 0)
         right, high = min(x0 + image.shape[1], nx), min(y0 + image.shape[0], ny)
         if left < right and low < high:
             piece = image[low - y0 : high - y0, left - x0 : right - x0]
             frames[i, low:high, left:right] += np.float32(scale[i]) * piece
+
+
+@numba.njit(cache=True, nogil=True)
+def _spread(out, lines, place, side, x0, y0, images):  # type: ignore[no-untyped-def]
+    half = side // 2
+    size = images.shape[1]
+    for k in range(images.shape[0]):
+        for j in range(size):
+            y = y0[k] + j + half
+            if y < 0 or y >= side:
+                continue
+            for i in range(size):
+                x = x0[k] + i + half
+                if 0 <= x < side:
+                    at = place[y * side + x]
+                    if at >= 0:
+                        out[lines[k], at] += images[k, j, i]
+
+
+def spread_stamps(
+    out: NDArray[np.float32],
+    lines: Ints,
+    place: Ints,
+    corners: tuple[Ints, Ints],
+    images: NDArray[np.float32],
+) -> None:
+    """Add stamps to frames whose pixels are held in any order, in place.
+
+    Parameters
+    ----------
+    out : array of float32, shape (n_line, n_pix)
+        Pixels of frames, one frame a line.
+    lines : array of int64, shape (n,)
+        Line that each stamp is added to.
+    place : array of int64, shape (side**2,)
+        Column of each pixel of a square frame; negative for those not held.
+    corners : (array of int64, array of int64), shape (n,) each
+        Offset ``(x0, y0)`` of the first pixel of each stamp from the centre pixel.
+    images : array of float32, shape (n, size, size)
+        Stamps; what falls outside is lost.
+    """
+    side = round(place.size**0.5)
+    if side * side != place.size or lines.shape[0] != images.shape[0]:
+        raise KernelInputError(f"{place.size} pixels, {lines.size} lines for {images.shape}")
+    _spread(out, lines, place, side, corners[0], corners[1], images)

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
+import numpy as np
 from array_api_compat import array_namespace
+from numpy.typing import NDArray
 
 from spheredc_hpc.errors import KernelInputError
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
@@ -61,15 +64,13 @@ def gram_matrix(rows: Array, others: Array | None = None) -> Array:
     return total
 
 
-def zone_gram(base: Array, rows: Array | None = None) -> Array:
+def zone_gram(base: Array) -> Array:
     """Gram matrix of rows and a row of ones, in float64.
 
     Parameters
     ----------
     base : array, shape (n, n_pix)
         Rows of one zone, finite.
-    rows : array of int, optional
-        Which of them; all if absent.
 
     Returns
     -------
@@ -82,18 +83,50 @@ def zone_gram(base: Array, rows: Array | None = None) -> Array:
     Partial products over blocks of `BLOCK_PIXELS` pixels, added in their order.
     """
     xp = array_namespace(base)
+    n = base.shape[0]
 
     def partial(block: slice) -> Array:
-        part = base[:, block] if rows is None else xp.take(base[:, block], rows, axis=0)
-        ones = xp.ones((1, part.shape[1]), dtype=xp.float64)
-        wide = xp.concat([xp.astype(part, xp.float64), ones])
+        part = base[:, block]
+        wide = xp.ones((n + 1, part.shape[1]), dtype=xp.float64)
+        wide[:n, :] = xp.astype(part, xp.float64, copy=False)
         return wide @ xp.matrix_transpose(wide)
 
-    n = base.shape[0] if rows is None else rows.shape[0]
     total = xp.zeros((n + 1, n + 1), dtype=xp.float64)
     for part in map_ordered(partial, blocks(base.shape[1], BLOCK_PIXELS)):
         total = total + part
     return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _put_columns(out, lines, index, values):  # type: ignore[no-untyped-def]
+    for i in range(values.shape[0]):
+        line = out[lines[i]]
+        for j in range(index.size):
+            line[index[j]] = values[i, j]
+
+
+def put_columns(
+    out: Array, index: NDArray[np.int64], values: Array, lines: NDArray[np.int64] | None = None
+) -> None:
+    """Write values into some columns of some rows, in place.
+
+    Parameters
+    ----------
+    out : array, shape (n, n_pix)
+        Rows; changed.
+    index : array of int64, shape (m,)
+        Columns, within `out`.
+    values : array, shape (n_line, m)
+        What to write, in the array library of `out`.
+    lines : array of int64, shape (n_line,), optional
+        Rows, within `out`; the first ones if absent.
+    """
+    lines = np.arange(values.shape[0]) if lines is None else lines
+    if isinstance(out, np.ndarray):
+        _put_columns(out, lines, index, values)
+        return
+    xp = array_namespace(out)
+    out[xp.asarray(lines)[:, None], xp.asarray(index)[None, :]] = values
 
 
 def leading_modes(gram: Array, n_modes: int) -> tuple[Array, Array]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from spheredc_hpc.errors import KernelInputError
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 # Half width of the kernel [px] and shape of its Kaiser window. With them a Gaussian of
 # FWHM 3.5 px is reproduced to 7e-4 of its peak.
@@ -84,4 +85,85 @@ def sample_frames(frames: NDArray[np.float32], xs: Floats, ys: Floats) -> Floats
         raise KernelInputError(f"frames {frames.shape}, positions {xs.shape} and {ys.shape}")
     out = np.empty(xs.shape)
     _sample(frames, xs, ys, _KERNEL, out)
+    return out
+
+
+def sampled_pixels(xs: Floats, ys: Floats, side: int) -> Ints:
+    """Flat indices of the pixels that samples of square frames need on any frame, rising.
+
+    Parameters
+    ----------
+    xs, ys : array of float64
+        Positions [px].
+    side : int
+        Side of the frames [px].
+
+    Returns
+    -------
+    array of int64
+        Pixels within the frame only.
+    """
+    offset = np.arange(1 - REACH_PX, REACH_PX + 1)
+    x = np.floor(xs).astype(np.int64).ravel()[:, None] + offset
+    y = np.floor(ys).astype(np.int64).ravel()[:, None] + offset
+    x, y = np.clip(x, -1, side) + 1, np.clip(y, -1, side) + 1
+    mark = np.zeros((side + 2, side + 2), bool)
+    mark[y[:, :, None], x[:, None, :]] = True
+    return np.flatnonzero(mark[1:-1, 1:-1])
+
+
+@numba.njit(cache=True, nogil=True)
+def _sample_held(values, place, side, xs, ys, kernel, out):  # type: ignore[no-untyped-def]
+    taps = kernel.shape[1]
+    reach = taps // 2
+    steps = kernel.shape[0] - 1
+    for t in range(xs.shape[0]):
+        for p in range(xs.shape[1]):
+            ix, iy = int(np.floor(xs[t, p])), int(np.floor(ys[t, p]))
+            px, py = (xs[t, p] - ix) * steps, (ys[t, p] - iy) * steps
+            kx, ky = int(px), int(py)
+            fx, fy = px - kx, py - ky
+            total = 0.0
+            for j in range(taps):
+                y = iy + j + 1 - reach
+                if y < 0 or y >= side:
+                    continue
+                row = 0.0
+                for i in range(taps):
+                    x = ix + i + 1 - reach
+                    if 0 <= x < side:
+                        at = place[y * side + x]
+                        if at >= 0:
+                            weight = kernel[kx, i] + fx * (kernel[kx + 1, i] - kernel[kx, i])
+                            row += weight * values[t, at]
+                total += (kernel[ky, j] + fy * (kernel[ky + 1, j] - kernel[ky, j])) * row
+            out[t, p] = total
+
+
+def sample_held(values: NDArray[np.float32], place: Ints, xs: Floats, ys: Floats) -> Floats:
+    """Do as `sample_frames` on frames of which only some pixels are held.
+
+    Parameters
+    ----------
+    values : array, shape (n_time, n_pix)
+        Pixels of square frames, one frame a row.
+    place : array of int64, shape (side**2,)
+        Column of each pixel; negative for those not held, which count as zero.
+    xs, ys : array of float64, shape (n_time, n_point)
+        Positions on each frame [px].
+
+    Returns
+    -------
+    array of float64, shape (n_time, n_point)
+
+    Raises
+    ------
+    KernelInputError
+        If shapes do not fit.
+    """
+    side = round(place.size**0.5)
+    if side * side != place.size or xs.shape != ys.shape or xs.shape[:1] != values.shape[:1]:
+        raise KernelInputError(f"values {values.shape}, positions {xs.shape} and {ys.shape}")
+    out = np.empty(xs.shape)
+    _sample_held(values, place, side, xs, ys, _KERNEL, out)
     return out

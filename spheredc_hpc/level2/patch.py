@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spheredc_hpc.kernels.inject import detector_offsets
-from spheredc_hpc.kernels.sample import REACH_PX, sample_frames
+from spheredc_hpc.kernels.combine import combine_frames
+from spheredc_hpc.kernels.parallel import map_ordered
+from spheredc_hpc.kernels.sample import sample_held, sampled_pixels
 from spheredc_hpc.level2.engine import Companion, Reduction
-from spheredc_hpc.level2.tracks import add_companions
+from spheredc_hpc.level2.solve import Block
+from spheredc_hpc.level2.tracks import Pieces, pieces_of, spread, touched
 
 Floats = NDArray[np.float64]
 Frames = NDArray[np.float32]
+Indices = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 class Patch:
-    """A few pixels of the final image, re-reduced exactly for changed frames.
+    """A few pixels of the final images, re-reduced exactly for changed frames.
 
     Parameters
     ----------
@@ -25,31 +29,35 @@ class Patch:
         The rows and the method.
     dx_px, dy_px : array of float64, shape (n_point,)
         Pixels wanted, as offsets from the star on the derotated image [native px of the first
-        channel].
+        channel]. On the images of other channels they are the same places of the sky.
     """
 
     def __init__(self, reduction: Reduction, dx_px: Floats, dy_px: Floats) -> None:
         self.reduction = reduction
         rows = reduction.rows
-        angles = rows.table.rotation.middle_deg
-        pairs = [
-            detector_offsets(float(x), float(y), angles) for x, y in zip(dx_px, dy_px, strict=True)
-        ]
-        self._xs = np.stack([pair[0] for pair in pairs], axis=1)
-        self._ys = np.stack([pair[1] for pair in pairs], axis=1)
+        self._targets = rows.table.targets
+        xs = np.empty((self._targets.size, len(dx_px)))
+        ys = np.empty_like(xs)
+        self._valid = np.ones(xs.shape, bool)
+        imaging = reduction.imaging
+        scale = rows.channels[0].pixel_scale_mas
+        for i, target in enumerate(self._targets):
+            native = scale / rows.channels[rows.table.channel[target]].pixel_scale_mas
+            x, y = np.asarray(dx_px) * native, np.asarray(dy_px) * native
+            xs[i], ys[i] = imaging.from_native(x, y, int(target))
+            self._valid[i] = imaging.seen_at(x, y, int(target))
         half = rows.side // 2
-        margin = REACH_PX + 1
-        x0 = max(int(np.floor(self._xs.min())) - margin, -half)
-        y0 = max(int(np.floor(self._ys.min())) - margin, -half)
-        x1 = min(int(np.ceil(self._xs.max())) + margin, half) + 1
-        y1 = min(int(np.ceil(self._ys.max())) + margin, half) + 1
-        self._corner = (x0, y0)
-        lines, columns = slice(y0 + half, y1 + half), slice(x0 + half, x1 + half)
-        count = rows.frames.shape[0]
-        self._shape = (count, y1 - y0, x1 - x0)
-        index = np.arange(rows.zone.size).reshape(rows.zone.shape)[lines, columns].ravel()
-        self._common = rows.common.ravel()[index]
-        self._index = index
+        self._xs, self._ys = xs + half, ys + half
+        needed = sampled_pixels(self._xs, self._ys, rows.side)
+        self._index = needed[reduction.base.place[needed] >= 0]
+        self._base = reduction.base.columns(self._index)
+        zone_of = np.full(rows.side**2, -1)
+        for number, zone in enumerate(reduction.zones):
+            zone_of[zone.subtraction] = number
+        own = zone_of[self._index]
+        self._zones = {int(number): np.flatnonzero(own == number) for number in np.unique(own)}
+        self._place = np.full(rows.side**2, -1)
+        self._place[self._index] = np.arange(self._index.size)
 
     def evaluate(self, companions: Iterable[Companion] = (), *, frozen: bool = False) -> Floats:
         """Values of the final images with companions added.
@@ -59,76 +67,124 @@ class Patch:
         companions : iterable of Companion
             Added to the frames.
         frozen : bool
-            Keep the coefficients of the unchanged frames.
+            Keep the coefficients of the unchanged frames. Without effect on methods that
+            have none.
 
         Returns
         -------
         array of float64, shape (n_channel, n_point)
+            NaN where no frame sees a point.
         """
-        change = np.zeros(self._shape, np.float32)
         reduction = self.reduction
-        listed = tuple(companions)
-        add_companions(change, reduction.rows, reduction.groups, listed, self._corner)
-        flat = change.reshape(self._shape[0], -1)
-        flat[:, ~self._common] = 0
-        residuals = np.zeros_like(flat)
-        residuals[:, self._common] = self._residuals(flat[:, self._common], frozen=frozen)
-        samples = sample_frames(
-            residuals.reshape(self._shape), self._xs - self._corner[0], self._ys - self._corner[1]
-        )
-        return self._combined(samples)[None]
+        pieces = pieces_of(reduction.rows, reduction.groups, companions)
+        linear = reduction.linear
+        residuals = self._linear(pieces, frozen=frozen) if linear else self._other(pieces)
+        return self._combined(sample_held(residuals, self._place, self._xs, self._ys))
 
-    def _residuals(self, change: Frames, *, frozen: bool) -> Frames:
+    # ---------------------------------------------------------------- linear methods
+
+    def _linear(self, pieces: Sequence[Pieces], *, frozen: bool) -> Frames:
+        """Residuals of all targets at the pixels held."""
         reduction = self.reduction
-        index = self._index[self._common]
-        base = reduction.base.columns(index)
-        if reduction.linear:
-            out = np.zeros_like(change)
-            new = base.copy()
-            new[:-1] += change
-            for number, zone in enumerate(reduction.zones):
-                inside = np.isin(index, zone.subtraction)
-                if not inside.any():
-                    continue
-                blocks = reduction.solved(number)
-                if not frozen:
-                    seen = np.isin(index, zone.optimisation)
-                    extra = []
-                    for group in reduction.summed(number):
-                        rows = np.append(group, reduction.base.n_row - 1)
-                        ones = np.ones((1, seen.sum()))
-                        old_part = np.concatenate([base[np.ix_(rows, seen)], ones])
-                        new_part = np.concatenate([new[np.ix_(rows, seen)], ones])
-                        extra.append(new_part @ new_part.T - old_part @ old_part.T)
-                    blocks = reduction.operator(number, extra)
-                for block in blocks:
-                    values = block.matrix[0, :, :-1] @ new[np.ix_(block.rows, inside)]
-                    out[np.ix_(block.targets, inside)] = values + block.matrix[0, :, -1:]
-            return out
-        rows = base + change if reduction.traits.pixelwise else reduction.base.values.copy()
-        place = reduction.base.place[index]
-        if not reduction.traits.pixelwise:
-            rows[:, place] += change
-        if reduction.traits.framewise:
-            return reduction.run_on(rows)[:, place]
-        out = np.zeros_like(change)
-        for number, zone in enumerate(reduction.zones):
-            touched = np.flatnonzero(np.isin(index, zone.subtraction))
-            if not touched.size:
-                continue
-            if reduction.traits.pixelwise:
-                out[:, touched] = reduction.run_on(rows[:, touched], number)
-                continue
-            part = reduction.base.place[zone.subtraction]
-            found = reduction.run_on(np.ascontiguousarray(rows[:, part]), number)
-            out[:, touched] = found[:, np.searchsorted(zone.subtraction, index[touched])]
+        line = np.full(reduction.rows.frames.shape[0], -1)
+        line[self._targets] = np.arange(self._targets.size)
+        base = self._base
+        if pieces:
+            base = base.copy()
+            spread(base, self._place, pieces)
+        change = None if frozen or not pieces else _Change(reduction, pieces)
+        out = np.zeros((self._targets.size, self._index.size), np.float32)
+
+        def solve(number: int) -> tuple[Block, ...]:
+            extra = None if change is None else change.of_gram(number)
+            return reduction.solved(number) if extra is None else reduction.operator(number, extra)
+
+        numbers = list(self._zones)
+        solved = [solve(numbers[0])] if len(numbers) == 1 else map_ordered(solve, numbers)
+        for number, blocks in zip(numbers, solved, strict=True):
+            inside = self._zones[number]
+            columns = np.ascontiguousarray(base[:, inside])
+            for block in blocks:
+                matrix = block.matrix[0].astype(np.float32, copy=False)
+                values = matrix[:, :-1] @ reduction.picked(columns, block.rows[:-1])
+                out[np.ix_(line[block.targets], inside)] = values + matrix[:, -1:]
         return out
 
+    # ---------------------------------------------------------------- other methods
+
+    def _other(self, pieces: Sequence[Pieces]) -> Frames:
+        """Residuals of methods without coefficients: by pixel, by frame or by zone."""
+        reduction = self.reduction
+        if reduction.traits.pixelwise:
+            out = np.zeros_like(self._base)
+            base = self._base.copy()
+            spread(base, self._place, pieces)
+            for number, inside in self._zones.items():
+                out[:, inside] = reduction.run_on(np.ascontiguousarray(base[:, inside]), number)
+            return out[self._targets]
+        values = reduction.base.values.copy()
+        spread(values, reduction.base.place, pieces)
+        place = reduction.base.place
+        if reduction.traits.framewise:
+            return np.asarray(reduction.run_on(values)[np.ix_(self._targets, place[self._index])])
+        out = np.zeros_like(self._base)
+        for number, inside in self._zones.items():
+            zone = reduction.zones[number].subtraction
+            found = reduction.run_on(np.ascontiguousarray(values[:, place[zone]]), number)
+            out[:, inside] = found[:, np.searchsorted(zone, self._index[inside])]
+        return out[self._targets]
+
+    # ---------------------------------------------------------------- combination
+
     def _combined(self, samples: Floats) -> Floats:
-        combination = self.reduction.method.combination
-        if combination == "median":
-            return np.asarray(np.median(samples, axis=0))
-        if combination == "mean":
-            return np.asarray(samples.mean(axis=0))
-        weights = self.reduction.channel.frame_weight
-        return np.asarray((weights[:, None] * samples).sum(axis=0) / weights.sum())
+        """Combine samples over time, shape (n_channel, n_point)."""
+        rows, imaging = self.reduction.rows, self.reduction.imaging
+        images = np.full((len(rows.channels), samples.shape[1]), np.nan)
+        for k, own in enumerate(imaging.by_channel(self._targets)):
+            if not own.size:
+                continue
+            at = np.searchsorted(self._targets, own)
+            images[k] = combine_frames(
+                samples[at][:, None],
+                self.reduction.method.combination,
+                valid=self._valid[at][:, None],
+                weights=imaging.weights(own)[:, None, None],
+            )[0]
+        return images
+
+
+class _Change:
+    """What companions change in the Gram matrices of zones."""
+
+    def __init__(self, reduction: Reduction, pieces: Sequence[Pieces]) -> None:
+        self.reduction = reduction
+        side, base = reduction.rows.side, reduction.base
+        reached = touched(pieces, side)
+        self.index = reached[base.place[reached] >= 0]
+        place = np.full(side * side, -1)
+        place[self.index] = np.arange(self.index.size)
+        self.place = place
+        self.change = np.zeros((base.n_row - 1, self.index.size), np.float32)
+        spread(self.change, place, pieces)
+        self.base = base.columns(self.index)
+
+    def of_gram(self, zone: int) -> list[Floats] | None:
+        """Change of each of the sums of a zone; None if companions do not reach it."""
+        at = self.place[self.reduction.zones[zone].optimisation]
+        at = at[at >= 0]
+        if not at.size:
+            return None
+        change = self.change[:, at].astype(np.float64)
+        base = self.base[:, at].astype(np.float64)
+        found = []
+        for group in self.reduction.summed(zone):
+            added = change[group]
+            old = base[self.reduction.with_mean(group)]
+            # (B + D) (B + D)^T - B B^T, ones included: D B^T, its transpose and D D^T.
+            total = np.zeros((group.size + 2, group.size + 2))
+            total[: group.size, :-1] = added @ old.T
+            total[: group.size, -1] = added.sum(axis=1)
+            total += total.T
+            total[: group.size, : group.size] += added @ added.T
+            found.append(total)
+        return found

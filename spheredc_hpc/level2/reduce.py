@@ -238,7 +238,7 @@ def _stack_contrast(
 def _residuals(recipe: Recipe, full: Scene) -> NDArray[np.float32] | None:
     if not recipe.imaging.keep_residuals:
         return None
-    return np.stack([reduction.derotated()[0] for reduction in full.reductions])
+    return np.stack([reduction.derotated() for reduction in full.reductions])
 
 
 def _attrs(cube: Level1Cube, recipe: Recipe) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spheredc_hpc.kernels.inject import Stamp, add_companion
+from spheredc_hpc.kernels.inject import Stamp, spread_stamps, sub_positions
 from spheredc_hpc.level2.rows import Rows
 
 Floats = NDArray[np.float64]
@@ -84,45 +84,82 @@ def groups_of(rows: Rows) -> tuple[Group, ...]:
     return tuple(found)
 
 
-def add_companions(
-    frames: Frames,
-    rows: Rows,
-    groups: Iterable[Group],
-    companions: Iterable[Companion],
-    corner_px: tuple[int, int] | None = None,
-) -> None:
-    """Add companions to all rows, in place.
+class Pieces(NamedTuple):
+    """Stamps that a companion adds to some rows.
+
+    Attributes
+    ----------
+    rows : array of int64, shape (n,)
+        Rows.
+    x0, y0 : array of int64, shape (n,)
+        Offset of the first pixel of each stamp from the star's pixel.
+    images : array of float32, shape (n, size, size)
+        Smeared images.
+    """
+
+    rows: Indices
+    x0: Indices
+    y0: Indices
+    images: Frames
+
+
+def pieces_of(
+    rows: Rows, groups: Iterable[Group], companions: Iterable[Companion]
+) -> tuple[Pieces, ...]:
+    """Make the images of companions on all rows.
 
     Parameters
     ----------
-    frames : array of float32, shape (n, ny, nx)
-        Rows, or the same window of each.
     rows : Rows
-        Angles and scales.
+        Angles of the rows.
     groups : iterable of Group
         From `groups_of`.
     companions : iterable of Companion
-        What to add.
-    corner_px : (int, int), optional
-        Offset of the first pixel from the star; whole frames if absent.
+        Sources; none is made where a contrast is zero.
+
+    Returns
+    -------
+    tuple of Pieces
+        One a group and companion.
     """
-    for group, companion in _pairs(groups, companions):
-        offset = companion.dx_px * group.pixels, companion.dy_px * group.pixels
-        contrast = companion.in_channel(group.channel)
-        if contrast == 0:
-            continue
-        rotation = rows.table.rotation
-        for row, flux in zip(group.rows, group.flux, strict=True):
-            one = slice(row, row + 1)
-            add_companion(
-                frames[one], group.stamp, offset, rotation.of(one), contrast * flux, corner_px
-            )
-
-
-def _pairs(
-    groups: Iterable[Group], companions: Iterable[Companion]
-) -> Iterator[tuple[Group, Companion]]:
     listed = tuple(companions)
+    found = []
     for group in groups:
+        rotation = rows.table.rotation.of(group.rows)
         for companion in listed:
-            yield group, companion
+            contrast = companion.in_channel(group.channel)
+            if contrast == 0:
+                continue
+            offset = companion.dx_px * group.pixels, companion.dy_px * group.pixels
+            images, x0, y0 = group.stamp.smeared(*sub_positions(*offset, rotation))
+            images *= np.float32(contrast) * group.flux.astype(np.float32)[:, None, None]
+            found.append(Pieces(group.rows, x0, y0, images))
+    return tuple(found)
+
+
+def spread(out: Frames, place: Indices, pieces: Iterable[Pieces]) -> None:
+    """Add pieces to rows whose pixels are held in any order, in place.
+
+    Parameters
+    ----------
+    out : array of float32, shape (n_row, n_pix)
+        Rows.
+    place : array of int64, shape (side**2,)
+        Column of each pixel, negative for those not held.
+    pieces : iterable of Pieces
+        What to add.
+    """
+    for piece in pieces:
+        spread_stamps(out, piece.rows, place, (piece.x0, piece.y0), piece.images)
+
+
+def touched(pieces: Iterable[Pieces], side: int, margin_px: int = 0) -> Indices:
+    """Flat indices of the pixels that pieces reach on any row, rising."""
+    half = side // 2
+    mark = np.zeros((side, side), bool)
+    for piece in pieces:
+        size = piece.images.shape[-1]
+        for x, y in zip(piece.x0 + half - margin_px, piece.y0 + half - margin_px, strict=True):
+            end_x, end_y = x + size + 2 * margin_px, y + size + 2 * margin_px
+            mark[max(y, 0) : max(end_y, 0), max(x, 0) : max(end_x, 0)] = True
+    return np.flatnonzero(mark)
