@@ -15,14 +15,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from array_api_compat import array_namespace
+import numpy as np
+from array_api_compat import array_namespace, is_cupy_array
+from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels.nonnegative import solve_nonnegative
+from spheredc_hpc.kernels.parallel import map_ordered
+from spheredc_hpc.kernels.solves import Inverse, batches, solve
+from spheredc_hpc.kernels.submatrices import Batch
 
 Array = Any
 
-# Targets of one batch of matrices on the array path. Fixed, so that bits do not change.
-BLOCK_TARGETS = 64
+# Changes of the active set of a non-negative fit at most, in units of the number of rows.
+LARGEST_CHANGES = 10
 
 
 def truncated_coefficients(
@@ -59,17 +66,11 @@ def truncated_coefficients(
     ``C = V_k L_k^-1 V_k^T g``. Modes with an eigenvalue below ``n eps`` times the largest are
     round-off.
     """
-    counts = [int(count) for count in counts]
-    if not counts or min(counts) < 0:
-        raise KernelInputError(f"counts={counts}, at least one and none below 0 wanted")
+    wanted = tuple(int(count) for count in counts)
+    if not wanted or min(wanted) < 0:
+        raise KernelInputError(f"counts={wanted}, at least one and none below 0 wanted")
     _check(gram, targets, allowed)
-    xp = array_namespace(gram)
-
-    def weights(values: Array, floor: Array) -> Array:
-        order = values.shape[-1] - xp.arange(values.shape[-1])
-        return [_inverse(xp, values, (values > floor) & (order <= count)) for count in counts]
-
-    return xp.stack(_by_eigh(gram, targets, allowed, weights, len(counts)))
+    return solve(gram, targets, allowed, Inverse(wanted))
 
 
 def thresholded_coefficients(
@@ -103,13 +104,7 @@ def thresholded_coefficients(
     if not 0 <= tolerance < 1:
         raise KernelInputError(f"tolerance={tolerance} outside 0..1")
     _check(gram, targets, allowed)
-    xp = array_namespace(gram)
-
-    def weights(values: Array, floor: Array) -> Array:
-        largest = xp.max(values, axis=-1, keepdims=True)
-        return [_inverse(xp, values, (values > floor) & (values > tolerance * largest))]
-
-    return _by_eigh(gram, targets, allowed, weights, 1)[0]
+    return solve(gram, targets, allowed, Inverse((gram.shape[0],), tolerance=tolerance))[0, :, :]
 
 
 def ridge_coefficients(gram: Array, targets: Array, allowed: Array, strength: float) -> Array:
@@ -141,12 +136,7 @@ def ridge_coefficients(gram: Array, targets: Array, allowed: Array, strength: fl
     if not strength >= 0:
         raise KernelInputError(f"strength={strength}, at least 0 wanted")
     _check(gram, targets, allowed)
-    xp = array_namespace(gram)
-
-    def weights(values: Array, floor: Array) -> Array:
-        return [_inverse(xp, values, values > floor)]
-
-    return _by_eigh(gram, targets, allowed, weights, 1, strength)[0]
+    return solve(gram, targets, allowed, Inverse((gram.shape[0],), strength=strength))[0, :, :]
 
 
 def positive_coefficients(gram: Array, targets: Array, allowed: Array) -> Array:
@@ -173,45 +163,39 @@ def positive_coefficients(gram: Array, targets: Array, allowed: Array) -> Array:
     (1997), J. Chemometrics 11, 393.
     """
     _check(gram, targets, allowed)
-    import numpy as np
-    from scipy.optimize import nnls
+    xp = array_namespace(gram)
+    host = [_on_host(array) for array in (gram, targets, allowed)]
+    return xp.asarray(_solve_positive(*host))
 
+
+def _on_host(array: Array) -> NDArray[Any]:
+    return array.get() if is_cupy_array(array) else np.from_dlpack(array)
+
+
+def _solve_positive(gram: NDArray[Any], targets: NDArray[Any], allowed: NDArray[Any]) -> Array:
+    gram = np.ascontiguousarray(gram)
     out = np.zeros(allowed.shape)
-    values, vectors = np.linalg.eigh(np.asarray(gram))
-    rows = vectors * np.sqrt(np.maximum(values, 0))
-    for i, target in enumerate(np.asarray(targets)):
-        used = np.flatnonzero(np.asarray(allowed[i]))
-        if used.size:
-            out[i, used] = nnls(rows[used].T, rows[target])[0]
+    jobs = batches(gram, np.ascontiguousarray(targets, dtype=np.int64), allowed)
+
+    def run(job: tuple[Any, Batch]) -> tuple[Array, Array]:
+        part = np.zeros((job[0].size, gram.shape[0]))
+        return solve_nonnegative(job[1], LARGEST_CHANGES, part), part
+
+    for (chosen, _), (failed, part) in zip(jobs, map_ordered(run, jobs), strict=True):
+        out[chosen] = part
+        for target in chosen[failed]:
+            out[target] = _plain_positive(gram, int(targets[target]), allowed[target])
     return out
 
 
-def _inverse(xp: Any, values: Array, kept: Array) -> Array:
-    return xp.where(kept, 1 / xp.where(kept, values, xp.ones_like(values)), 0 * values)
-
-
-def _by_eigh(
-    gram: Array, targets: Array, allowed: Array, weights: Any, n_out: int, strength: float = 0.0
-) -> list[Array]:
-    """Evaluate ``f(A) g`` by full eigenvalue problems of masked matrices."""
-    xp = array_namespace(gram)
-    n = gram.shape[0]
-    parts: list[list[Array]] = [[] for _ in range(n_out)]
-    for start in range(0, targets.shape[0], BLOCK_TARGETS):
-        mask = xp.astype(allowed[start : start + BLOCK_TARGETS, :], gram.dtype)
-        cross = xp.take(gram, targets[start : start + BLOCK_TARGETS], axis=0) * mask
-        matrix = gram[None, :, :] * mask[:, :, None] * mask[:, None, :]
-        number = xp.sum(mask, axis=1, keepdims=True)
-        diagonal = xp.linalg.diagonal(gram)[None, :] * mask
-        shift = strength * xp.sum(diagonal, axis=1) / xp.where(number > 0, number, 1.0)[:, 0]
-        matrix = matrix + (shift[:, None] * mask)[:, :, None] * xp.eye(n, dtype=gram.dtype)
-        values, vectors = xp.linalg.eigh(matrix)
-        floor = number * xp.finfo(gram.dtype).eps * xp.max(values, axis=1, keepdims=True)
-        projected = xp.matmul(xp.matrix_transpose(vectors), cross[:, :, None])
-        for part, weight in zip(parts, weights(values, floor), strict=True):
-            part.append(xp.matmul(vectors, projected * weight[:, :, None])[:, :, 0] * mask)
-    empty = xp.zeros((0, n), dtype=gram.dtype)
-    return [xp.concat([empty, *part]) for part in parts]
+def _plain_positive(gram: NDArray[Any], target: int, allowed: NDArray[Any]) -> NDArray[Any]:
+    """Solve for one target by SciPy, on rows that have the wanted Gram matrix."""
+    values, vectors = np.linalg.eigh(gram)
+    rows = vectors * np.sqrt(np.maximum(values, 0))
+    used = np.flatnonzero(allowed)
+    out = np.zeros(gram.shape[0])
+    out[used] = nnls(rows[used].T, rows[target])[0]
+    return out
 
 
 def _check(gram: Array, targets: Array, allowed: Array) -> None:
