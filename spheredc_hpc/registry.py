@@ -1,4 +1,4 @@
-"""Registries of variants: algorithms, calibrations, observing modes.
+"""Registries of variants: algorithms, strategies, calibrations, observing modes.
 
 Adding a variant is adding a module: the decorator registers it, and the first look-up
 imports every module of the package that holds the variants of that kind.
@@ -111,9 +111,11 @@ class Registry(Mapping[str, Entry[Any]]):
 
 
 ALGORITHMS = Registry("algorithm", "spheredc_hpc.level2.algorithms")
+STRATEGIES = Registry("strategy", "spheredc_hpc.level2.strategies")
 CALIBRATIONS = Registry("calibration", "spheredc_hpc.calibration")
 MODES = Registry("observing mode", "spheredc_hpc.level1.modes")
 
 algorithm = ALGORITHMS
+strategy = STRATEGIES
 calibration = CALIBRATIONS
 mode = MODES

@@ -15,7 +15,7 @@ from spheredc_hpc.config.base import Section, nested
 from spheredc_hpc.config.output import OutputSettings
 from spheredc_hpc.config.recipe import Recipe, default_recipes
 from spheredc_hpc.errors import ConfigError
-from spheredc_hpc.registry import ALGORITHMS, CALIBRATIONS, MODES, Registry
+from spheredc_hpc.registry import ALGORITHMS, CALIBRATIONS, MODES, STRATEGIES, Registry
 
 
 def _typed_sections(registry: Registry, given: Any) -> dict[str, Section]:
@@ -165,13 +165,18 @@ def json_schema() -> dict[str, Any]:
         }
     variants = []
     for name, entry in ALGORITHMS.items():
+        own = reference(entry.settings or Section)
+        first = {"anyOf": [own, {"type": "null"}]}
         variants.append(
             {
                 "if": {"properties": {"algorithm": {"const": name}}},
-                "then": {"properties": {"settings": reference(entry.settings or Section)}},
+                "then": {"properties": {"settings": own, "first_step": first}},
             }
         )
-    definitions["Recipe"]["properties"]["algorithm"]["enum"] = list(ALGORITHMS)
-    definitions["Recipe"]["properties"]["settings"] = {"type": "object"}
-    definitions["Recipe"]["allOf"] = variants
+    recipe = definitions["Recipe"]
+    recipe["properties"]["algorithm"]["enum"] = list(ALGORITHMS)
+    recipe["properties"]["strategy"]["enum"] = list(STRATEGIES)
+    recipe["properties"]["settings"] = {"type": "object"}
+    recipe["properties"]["first_step"] = {"type": ["object", "null"], "default": None}
+    recipe["allOf"] = variants
     return json.loads(json.dumps(schema, sort_keys=True))  # type: ignore[no-any-return]

@@ -8,7 +8,10 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from spheredc_hpc.config.base import Section, digest_of, nested
 from spheredc_hpc.errors import ConfigError
-from spheredc_hpc.registry import ALGORITHMS
+from spheredc_hpc.registry import ALGORITHMS, STRATEGIES
+
+TWO_STEP = "asdi-two-step"
+"""Name of the strategy that subtracts twice."""
 
 
 class ImagingSettings(Section):
@@ -25,6 +28,14 @@ class ImagingSettings(Section):
     throughput_branches: int = Field(
         3, ge=1, le=12, description="Azimuths at which injected companions measure throughput."
     )
+    channels: Literal["mean", "weighted"] = Field(
+        "mean",
+        description="How the channels are stacked: plain mean, or weighted for the best S/N of "
+        "a companion of the assumed spectrum.",
+    )
+    companion_spectrum: Literal["star", "t-type"] = Field(
+        "star", description="Spectrum assumed for throughput, contrast and corrected image."
+    )
     keep_residuals: bool = Field(False, description="Keep the derotated residual cube.")
 
     @model_validator(mode="after")
@@ -38,10 +49,15 @@ class Recipe(Section):
     """One Level 2 reduction."""
 
     algorithm: str = Field(description="Name of an algorithm of the registry.")
-    strategy: Literal["none", "adi"] = Field("adi", description="Diversity that is exploited.")
+    strategy: str = Field("adi", description="Name of a strategy of the registry.")
     imaging: ImagingSettings = Field(ImagingSettings(), description="Common settings.")
     settings: SerializeAsAny[Section] = Field(
         default_factory=Section, description="Settings of the algorithm."
+    )
+    first_step: SerializeAsAny[Section] | None = Field(
+        None,
+        description="Settings of the algorithm for the first of two steps (asdi-two-step); "
+        "null: those of `settings`.",
     )
 
     @model_validator(mode="before")
@@ -49,14 +65,27 @@ class Recipe(Section):
     def _typed_settings(cls, values: Any) -> Any:
         if not isinstance(values, dict) or "algorithm" not in values:
             return values
-        given = values.get("settings", {})
-        if isinstance(given, dict):
-            try:
-                settings_class = ALGORITHMS[str(values["algorithm"])].settings or Section
-            except ConfigError as error:
-                raise ValueError(str(error)) from error
-            values = {**values, "settings": nested(settings_class, given, "settings")}
-        return values
+        try:
+            settings_class = ALGORITHMS[str(values["algorithm"])].settings or Section
+            # An unknown strategy is named with those that there are.
+            STRATEGIES[str(values.get("strategy", "adi"))]
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        typed = {
+            name: nested(settings_class, given, name)
+            for name, given in (
+                ("settings", values.get("settings", {})),
+                ("first_step", values.get("first_step")),
+            )
+            if isinstance(given, dict)
+        }
+        return {**values, **typed}
+
+    @model_validator(mode="after")
+    def _one_step_or_two(self) -> Recipe:
+        if self.first_step is not None and self.strategy != TWO_STEP:
+            raise ValueError(f"first_step belongs to strategy {TWO_STEP}, not {self.strategy}")
+        return self
 
     def label(self, name: str) -> str:
         """Directory name of the recipe: ``<name>-<8 hex of its settings>``."""

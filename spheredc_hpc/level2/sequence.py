@@ -15,6 +15,7 @@ from spheredc_hpc.kernels.inject import Rotation, Stamp
 from spheredc_hpc.kernels.psf import centred_psf, fit_psf
 from spheredc_hpc.level2 import zones
 from spheredc_hpc.level2.loading import frame_weights, load_frames
+from spheredc_hpc.level2.references import Library, References, ready_library
 from spheredc_hpc.store.cube import Level1Cube
 
 Floats = NDArray[np.float64]
@@ -80,6 +81,8 @@ class Channel:
         Inverse variance of each frame, for weighted combinations.
     centre_err_px : float
         Error of the star's position that all frames have in common [px].
+    wavelength_um, bandwidth_um : float
+        Of the channel [um]; NaN where not known.
     """
 
     frames: NDArray[np.float32]
@@ -92,17 +95,22 @@ class Channel:
     outer_px: float
     frame_weight: Floats
     centre_err_px: float
+    wavelength_um: float = float("nan")
+    bandwidth_um: float = float("nan")
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """All channels of a cube and the frames that were used."""
+    """All channels of a cube, the frames that were used, and references of other stars."""
 
     channels: tuple[Channel, ...]
     selection: zones.Selection
+    library: Library | None = None
 
 
-def prepare(cube: Level1Cube, imaging: ImagingSettings) -> Sequence:
+def prepare(
+    cube: Level1Cube, imaging: ImagingSettings, references: References | None = None
+) -> Sequence:
     """Select frames, cut the window out and calibrate the star of every channel.
 
     Parameters
@@ -111,6 +119,8 @@ def prepare(cube: Level1Cube, imaging: ImagingSettings) -> Sequence:
         Master cube.
     imaging : ImagingSettings
         Radii of the zone.
+    references : References, optional
+        Frames of other stars on the same grid.
 
     Returns
     -------
@@ -119,8 +129,10 @@ def prepare(cube: Level1Cube, imaging: ImagingSettings) -> Sequence:
     Raises
     ------
     DataError
-        If no frame or no pixel of the zone can be used.
+        If no frame or no pixel of the zone can be used, or the references do not fit.
     """
+    if references is not None:
+        references.check(cube)
     scale = cube.pixel_scale_mas
     window = zones.window_of(cube.science.shape[-2:], imaging.outer_mas / float(scale.min()))
     area = zones.annulus(
@@ -151,9 +163,12 @@ def prepare(cube: Level1Cube, imaging: ImagingSettings) -> Sequence:
                 float(outer),
                 frame_weights(cube, k, window, selection.keep, zone),
                 error,
+                float(cube.wavelength_um[k]),
+                float(cube.bandwidth_um[k]),
             )
         )
-    return Sequence(tuple(channels), selection)
+    library = None if references is None else ready_library(references, window, area)
+    return Sequence(tuple(channels), selection, library)
 
 
 def _rotation(cube: Level1Cube, keep: zones.Mask) -> Rotation:

@@ -10,12 +10,13 @@ import yaml
 
 from spheredc_hpc.config import Config, default_yaml, json_schema, load, parse
 from spheredc_hpc.errors import ConfigError
-from spheredc_hpc.registry import ALGORITHMS
+from spheredc_hpc.registry import ALGORITHMS, STRATEGIES
 
 
-def test_an_empty_configuration_is_valid_and_has_a_recipe_per_algorithm():
+def test_an_empty_configuration_is_valid_and_its_recipes_are_of_the_registry():
     config = parse({})
-    assert {recipe.algorithm for recipe in config.level2.values()} == set(ALGORITHMS)
+    assert {recipe.algorithm for recipe in config.level2.values()} <= set(ALGORITHMS)
+    assert {recipe.strategy for recipe in config.level2.values()} <= set(STRATEGIES)
     assert config == Config()
 
 
@@ -80,3 +81,24 @@ def test_the_label_of_a_recipe_follows_its_settings():
     assert first.recipe_by_label(label) == ("a", first.level2["a"])
     with pytest.raises(ConfigError, match="unknown recipe"):
         second.recipe_by_label(label)
+
+
+def test_settings_of_a_first_step_are_those_of_the_algorithm():
+    values = {"algorithm": "pca", "strategy": "asdi-two-step", "first_step": {"n_modes": 1}}
+    recipe = parse({"level2": {"two": values}}).level2["two"]
+    assert (recipe.first_step.n_modes, recipe.settings.n_modes) == (1, 5)
+    assert parse({"level2": {"two": recipe.plain()}}).level2["two"] == recipe
+    jsonschema.validate({"level2": {"two": recipe.plain()}}, json_schema())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"strategy": "sid"}, "unknown strategy 'sid'; known: adi, ardi, asdi"),
+        ({"strategy": "asdi", "first_step": {}}, "first_step belongs to strategy asdi-two-step"),
+        ({"strategy": "asdi-two-step", "first_step": {"modes": 1}}, "first_step.modes: unknown"),
+    ],
+)
+def test_what_does_not_go_with_a_strategy_is_named(values, message):
+    with pytest.raises(ConfigError, match=message):
+        parse({"level2": {"one": {"algorithm": "pca", **values}}})

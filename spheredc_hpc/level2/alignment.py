@@ -1,0 +1,156 @@
+"""Channels brought to one grid on which their speckles coincide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spheredc_hpc.errors import DataError
+from spheredc_hpc.kernels.inject import Rotation
+from spheredc_hpc.kernels.polar import radius_map
+from spheredc_hpc.kernels.warp import warp_frames
+from spheredc_hpc.level2.rows import Rows, RowTable
+from spheredc_hpc.level2.sequence import Channel
+
+Floats = NDArray[np.float64]
+Frames = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+# Native pixels next to those without data that are not trusted after an interpolation [px].
+_MARGIN_PX = 2
+# What a channel shows inside of its own inner radius, for interpolation at that radius [px].
+_INNER_BORDER_PX = 2.0
+
+
+def speckle_scales(channels: Sequence[Channel]) -> Floats:
+    """Pixels of the common grid per native pixel of each channel.
+
+    Parameters
+    ----------
+    channels : sequence of Channel
+        With known wavelengths.
+
+    Returns
+    -------
+    array of float64, shape (n_channel,)
+        At most 1: the grid is that of the channel whose speckles are sampled most coarsely,
+        which is the shortest wavelength where all pixel scales are equal.
+
+    Raises
+    ------
+    DataError
+        If a wavelength is not known.
+    """
+    wavelength = np.array([channel.wavelength_um for channel in channels])
+    if not np.all(np.isfinite(wavelength) & (wavelength > 0)):
+        raise DataError("speckles of several channels cannot be aligned: wavelengths not known")
+    sampling = np.array([channel.pixel_scale_mas for channel in channels]) / wavelength
+    return np.asarray(sampling / sampling.max(), np.float64)
+
+
+def aligned_rows(channels: Sequence[Channel]) -> Rows:
+    """Put the frames of all channels on the grid on which their speckles coincide.
+
+    Parameters
+    ----------
+    channels : sequence of Channel
+        Of equal numbers of frames and equal sides.
+
+    Returns
+    -------
+    Rows
+        Ordered by channel, then by time; without cliques. Frames are interpolated once, and
+        scaled so that the star's halo is equally bright in every channel.
+
+    Raises
+    ------
+    DataError
+        If a wavelength is not known or the channels have no pixel in common.
+
+    Notes
+    -----
+    Racine et al. (1999), PASP 111, 587: a speckle moves with the wavelength. The temporal mean,
+    a median and the leading modes treat rows of different brightness unequally; with equal
+    ones, companions stood out by 3 to 20 % more in simulated sequences at few modes.
+    """
+    scales = speckle_scales(channels)
+    side, n_time = channels[0].frames.shape[-1], channels[0].frames.shape[0]
+    radius = radius_map((side, side))
+    covered = np.stack(
+        [_covered(channel, float(s), radius) for channel, s in zip(channels, scales, strict=True)]
+    )
+    inner = [channel.inner_px * s for channel, s in zip(channels, scales, strict=True)]
+    outer = [channel.outer_px * s for channel, s in zip(channels, scales, strict=True)]
+    shared = covered.all(axis=0) & (radius >= max(inner)) & (radius <= min(outer))
+    if not shared.any():
+        raise DataError("the channels have no pixel in common when their speckles are aligned")
+    frames = np.empty((len(channels) * n_time, side, side), np.float32)
+    gain = np.ones(len(channels))
+    for k, (channel, scale) in enumerate(zip(channels, scales, strict=True)):
+        part = frames[k * n_time : (k + 1) * n_time]
+        warp_frames(extended(channel.frames, channel.common), 0.0, 1 / scale, out=part)
+        part[:, ~covered[k]] = 0
+        gain[k] = 1 / brightness(part, shared)
+    gain /= gain[0]
+    for k in range(1, len(channels)):
+        frames[k * n_time : (k + 1) * n_time] *= np.float32(gain[k])
+    common = np.asarray(covered.any(axis=0), np.bool_)
+    return Rows(
+        frames,
+        common,
+        common & (radius >= min(inner)) & (radius <= max(outer)),
+        _table(channels, scales, gain),
+        tuple(channels),
+        float(min(inner)),
+        float(max(outer)),
+        float(np.mean([c.star.fwhm_px * s for c, s in zip(channels, scales, strict=True)])),
+        covered=covered,
+    )
+
+
+def brightness(frames: Frames, area: Mask) -> float:
+    """Root mean square of the mean frame over some pixels; 1 where that is nothing."""
+    mean = frames[:, area].mean(axis=0, dtype=np.float64)
+    level = float(np.sqrt((mean**2).mean()))
+    return level if level > 0 else 1.0
+
+
+def extended(frames: Frames, common: Mask) -> Frames:
+    """Give pixels without data the value of the nearest one with data: no step to ring at."""
+    if common.all() or not common.any():
+        return frames
+    nearest = ndimage.distance_transform_edt(~common, return_distances=False, return_indices=True)
+    return np.asarray(frames[:, nearest[0], nearest[1]])
+
+
+def _covered(channel: Channel, scale: float, radius: Floats) -> Mask:
+    """Pixels of the common grid on which a channel has data that may be used."""
+    side = radius.shape[0]
+    disc = radius_map((2 * _MARGIN_PX + 1,) * 2) <= _MARGIN_PX
+    # The border of the frames counts as without data only where the grid reaches beyond it.
+    trusted = ndimage.binary_erosion(channel.common, disc, border_value=1)
+    at = np.rint((np.arange(side) - side // 2) / scale).astype(int) + side // 2
+    inside = (at >= 0) & (at < side)
+    at = np.clip(at, 0, side - 1)
+    found = trusted[np.ix_(at, at)] & inside[:, None] & inside[None, :]
+    return np.asarray(found & (radius >= channel.inner_px * scale - _INNER_BORDER_PX))
+
+
+def _table(channels: Sequence[Channel], scales: Floats, gain: Floats) -> RowTable:
+    n_time = channels[0].frames.shape[0]
+    turns = [channel.rotation for channel in channels]
+    unit = np.array([channel.star.unit_flux for channel in channels])
+    return RowTable(
+        np.repeat(np.arange(len(channels)), n_time),
+        np.tile(np.arange(n_time), len(channels)),
+        Rotation(
+            np.concatenate([turn.middle_deg for turn in turns]),
+            np.concatenate([turn.start_deg for turn in turns]),
+            np.concatenate([turn.end_deg for turn in turns]),
+        ),
+        np.repeat(scales, n_time),
+        np.repeat(gain * unit, n_time),
+    )

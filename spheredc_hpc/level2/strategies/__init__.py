@@ -1,0 +1,1 @@
+"""Strategies, one file each: which rows are reduced together. The registry imports them all."""
