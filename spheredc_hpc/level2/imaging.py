@@ -1,9 +1,10 @@
-"""From residuals to final images: native scale, north up, combined over time."""
+"""From residuals to final images: one pixel scale, north up, combined over time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from spheredc_hpc.kernels.combine import Combination, combine_frames
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
 from spheredc_hpc.kernels.rotate import rotate_fft
-from spheredc_hpc.kernels.sample import sample_frames
+from spheredc_hpc.kernels.warp import WarpMethod, warp_frames
 from spheredc_hpc.level2.rows import Rows
 
 Floats = NDArray[np.float64]
@@ -60,7 +61,7 @@ class Imaging:
         Returns
         -------
         array of float32, shape (n_channel, side, side)
-            On the native pixels of each channel, NaN where not valid.
+            On image pixels, NaN where not valid.
         """
         targets = self.rows.table.targets
         count, side = len(self.rows.channels), self.rows.side
@@ -88,7 +89,7 @@ class Imaging:
         Returns
         -------
         array of float32, shape (n_channel, side, side)
-            On the native pixels of each channel, NaN where not valid.
+            On image pixels, NaN where not valid.
         """
         count, side = len(self.rows.channels), self.rows.side
         weights = np.ones(self.rows.frames.shape[0])
@@ -148,7 +149,7 @@ class Imaging:
         )
 
     def turn_all(self, frames: Frames) -> None:
-        """Bring the residuals of all targets to native scale and north up, in place."""
+        """Bring the residuals of all targets to image pixels and north up, in place."""
         targets = self.rows.table.targets
 
         def turn(batch: slice) -> None:
@@ -157,24 +158,25 @@ class Imaging:
         map_ordered(turn, blocks(targets.size, _LEAST_BATCH))
 
     def turn(self, frames: Frames, targets: Indices) -> None:
-        """Bring frames to native scale and north up, in place."""
+        """Bring frames to image pixels and north up, in the unit of the cube, in place."""
         angles = self.rows.table.rotation.middle_deg[targets]
-        if self.rotation == "fft" and np.all(self.rows.table.scale[targets] == 1):
+        zoom, factor = self.rows.zoom[targets], self.rows.factor[targets]
+        if self.rotation == "fft" and np.all(zoom == 1):
             for i, angle in enumerate(angles):
                 frames[i] = rotate_fft(frames[i], float(angle))
-            return
-        side = self.rows.side
-        y, x = (grid.ravel() for grid in np.mgrid[:side, :side] - side // 2)
-        for i, target in enumerate(targets):
-            dx, dy = self.from_native(x, y, int(target))
-            at = np.asarray(dx)[None] + side // 2, np.asarray(dy)[None] + side // 2
-            frames[i] = sample_frames(frames[i : i + 1], *at).reshape(side, side)
+        else:
+            method: WarpMethod = "accurate" if self.rotation == "fft" else "interpolated"
+            warp_frames(frames, list(angles), list(zoom), method=method, out=frames)
+        if np.any(factor != 1):
+            frames *= factor.astype(np.float32)[:, None, None]
 
-    def from_native(self, dx_px: Any, dy_px: Any, target: int) -> tuple[Any, Any]:
+    def from_image(self, dx_px: Any, dy_px: Any, target: int) -> tuple[Any, Any]:
         """Offsets on the row of a target from those on the image of its channel [px]."""
-        table = self.rows.table
-        angle, scale = np.deg2rad(table.rotation.middle_deg[target]), table.scale[target]
-        cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+        angle, zoom = (
+            np.deg2rad(self.rows.table.rotation.middle_deg[target]),
+            self.rows.zoom[target],
+        )
+        cosine, sine = zoom * np.cos(angle), zoom * np.sin(angle)
         return cosine * dx_px + sine * dy_px, cosine * dy_px - sine * dx_px
 
     # ---------------------------------------------------------------- masks
@@ -190,7 +192,7 @@ class Imaging:
     def seen_at(self, dx_px: Any, dy_px: Any, target: int) -> Mask:
         """Whether the pixel nearest to offsets on the image has a residual in a row."""
         side = self.rows.side
-        dx, dy = self.from_native(dx_px, dy_px, target)
+        dx, dy = self.from_image(dx_px, dy_px, target)
         ix, iy = np.rint(dx).astype(int) + side // 2, np.rint(dy).astype(int) + side // 2
         inside = (ix >= 0) & (iy >= 0) & (ix < side) & (iy < side)
         seen = self.seen[self.rows.table.channel[target]]
@@ -198,7 +200,7 @@ class Imaging:
             inside & seen[np.clip(iy, 0, side - 1), np.clip(ix, 0, side - 1)], np.bool_
         )
 
-    @property
+    @cached_property
     def _complete(self) -> list[bool]:
         """Whether every pixel that a channel's image needs is seen in all of its rows."""
         side = self.rows.side
@@ -206,20 +208,21 @@ class Imaging:
         radius = np.hypot(x, y)
         found = []
         for k, targets in enumerate(self.by_channel(self.rows.table.targets)):
-            scale = self.rows.table.scale[targets]
-            native = self._radii(k)
-            low = native[0] * scale.min(initial=1.0) - 2
-            high = native[1] * scale.max(initial=0.0) + 2
+            zoom = self.rows.zoom[targets]
+            radii = self._radii(k)
+            low = radii[0] * zoom.min(initial=1.0) - 2
+            high = radii[1] * zoom.max(initial=0.0) + 2
             needed = (radius >= low) & (radius <= min(high, side // 2))
             found.append(bool(self.seen[k][needed].all()))
         return found
 
     def _radii(self, channel: int) -> tuple[float, float]:
-        """Radii of the image of a channel [native px]."""
+        """Radii of the image of a channel [image px]."""
+        pixels = self.rows.image_pixels(channel)
         if len(self.rows.channels) == 1:
-            return self.rows.inner_px, self.rows.outer_px
+            return self.rows.inner_px * pixels, self.rows.outer_px * pixels
         native = self.rows.channels[channel]
-        return native.inner_px, native.outer_px
+        return native.inner_px * pixels, native.outer_px * pixels
 
     def _within(self, channel: int) -> Mask:
         side = self.rows.side

@@ -28,8 +28,7 @@ class Patch:
     reduction : Reduction
         The rows and the method.
     dx_px, dy_px : array of float64, shape (n_point,)
-        Pixels wanted, as offsets from the star on the derotated image [native px of the first
-        channel]. On the images of other channels they are the same places of the sky.
+        Pixels wanted, as offsets from the star on the final images [image px].
     """
 
     def __init__(self, reduction: Reduction, dx_px: Floats, dy_px: Floats) -> None:
@@ -40,11 +39,9 @@ class Patch:
         ys = np.empty_like(xs)
         self._valid = np.ones(xs.shape, bool)
         imaging = reduction.imaging
-        scale = rows.channels[0].pixel_scale_mas
+        x, y = np.asarray(dx_px), np.asarray(dy_px)
         for i, target in enumerate(self._targets):
-            native = scale / rows.channels[rows.table.channel[target]].pixel_scale_mas
-            x, y = np.asarray(dx_px) * native, np.asarray(dy_px) * native
-            xs[i], ys[i] = imaging.from_native(x, y, int(target))
+            xs[i], ys[i] = imaging.from_image(x, y, int(target))
             self._valid[i] = imaging.seen_at(x, y, int(target))
         half = rows.side // 2
         self._xs, self._ys = xs + half, ys + half
@@ -79,7 +76,8 @@ class Patch:
         pieces = pieces_of(reduction.rows, reduction.groups, companions)
         linear = reduction.linear
         residuals = self._linear(pieces, frozen=frozen) if linear else self._other(pieces)
-        return self._combined(sample_held(residuals, self._place, self._xs, self._ys))
+        samples = sample_held(residuals, self._place, self._xs, self._ys)
+        return self._combined(samples * reduction.rows.factor[self._targets, None])
 
     # ---------------------------------------------------------------- linear methods
 

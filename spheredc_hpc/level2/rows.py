@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +92,9 @@ class Rows:
         Pixels that fewer channels share get no residual.
     own : bool
         Whether targets may serve each other; if not, only rows of the library do.
+    image_scale_mas : float, optional
+        Pixel scale of the final images of all channels [mas/px]; that of the first channel if
+        absent.
     """
 
     frames: Frames
@@ -106,6 +110,7 @@ class Rows:
     covered: Mask | None = None
     least_channels: int = 1
     own: bool = True
+    image_scale_mas: float | None = None
 
     @classmethod
     def of_channel(cls, channel: Channel) -> Rows:
@@ -138,3 +143,26 @@ class Rows:
     def groups(self) -> tuple[Indices, ...]:
         """`cliques`, or all rows as one."""
         return (np.arange(self.frames.shape[0]),) if self.cliques is None else self.cliques
+
+    def image_pixels(self, channel: int) -> float:
+        """Image pixels per native pixel of a channel."""
+        native = self.channels[channel].pixel_scale_mas
+        return native / (self.image_scale_mas or self.channels[0].pixel_scale_mas)
+
+    @cached_property
+    def zoom(self) -> Floats:
+        """Pixels of the common grid per image pixel, of each row."""
+        pixels = np.array([self.image_pixels(k) for k in range(len(self.channels))])
+        return np.asarray(self.table.scale / pixels[self.table.channel], np.float64)
+
+    @cached_property
+    def factor(self) -> Floats:
+        """Factor on the residuals of each row that gives ADU/s per image pixel.
+
+        It undoes the brightness that a strategy has given to a row, and keeps the flux of a
+        source where image pixels are not native ones.
+        """
+        unit = np.array([channel.star.unit_flux for channel in self.channels])
+        pixels = np.array([self.image_pixels(k) for k in range(len(self.channels))])
+        channel = self.table.channel
+        return np.asarray(unit[channel] / self.table.flux / pixels[channel] ** 2, np.float64)

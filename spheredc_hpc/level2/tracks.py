@@ -22,7 +22,7 @@ class Companion(NamedTuple):
     Attributes
     ----------
     dx_px, dy_px : float
-        Offset from the star on the derotated image [native px of the first channel].
+        Offset from the star on the final images [image px].
     contrast : float or array of float64, shape (n_channel,)
         Factor on the PSF, of all channels or of each; negative takes away.
     """
@@ -49,7 +49,7 @@ class Group(NamedTuple):
     stamp : Stamp
         PSF on the common grid.
     pixels : float
-        Pixels of the common grid per native pixel of the first channel.
+        Pixels of the common grid per image pixel.
     flux : array of float64
         Factor on the stamp, per row.
     """
@@ -65,7 +65,6 @@ def groups_of(rows: Rows) -> tuple[Group, ...]:
     """Sort the targets by channel and scale."""
     table = rows.table
     found = []
-    first = rows.channels[0].pixel_scale_mas
     targets = table.targets
     for channel in np.unique(table.channel[targets]):
         members = targets[table.channel[targets] == channel]
@@ -77,7 +76,7 @@ def groups_of(rows: Rows) -> tuple[Group, ...]:
                     same,
                     int(channel),
                     native.star.stamp.zoomed(float(scale)),
-                    float(scale) * first / native.pixel_scale_mas,
+                    float(scale) / rows.image_pixels(int(channel)),
                     table.flux[same] / native.star.unit_flux,
                 )
             )
