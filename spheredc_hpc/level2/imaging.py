@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from spheredc_hpc.kernels.combine import Combination, combine_frames
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
@@ -161,6 +162,10 @@ class Imaging:
         """Bring frames to image pixels and north up, in the unit of the cube, in place."""
         angles = self.rows.table.rotation.middle_deg[targets]
         zoom, factor = self.rows.zoom[targets], self.rows.factor[targets]
+        for i, channel in enumerate(self.rows.table.channel[targets]):
+            nearest = self._nearest[channel]
+            if nearest is not None:
+                frames[i] = frames[i].ravel()[nearest]
         if self.rotation == "fft" and np.all(zoom == 1):
             for i, angle in enumerate(angles):
                 frames[i] = rotate_fft(frames[i], float(angle))
@@ -214,6 +219,23 @@ class Imaging:
             high = radii[1] * zoom.max(initial=0.0) + 2
             needed = (radius >= low) & (radius <= min(high, side // 2))
             found.append(bool(self.seen[k][needed].all()))
+        return found
+
+    @cached_property
+    def _nearest(self) -> list[Indices | None]:
+        """Nearest pixel with a residual for each pixel of a channel; None if all have one.
+
+        Interpolation beside the edge of what is seen finds these values there, not a step.
+        """
+        found: list[Indices | None] = []
+        for seen in self.seen:
+            if seen.all() or not seen.any():
+                found.append(None)
+                continue
+            y, x = ndimage.distance_transform_edt(
+                ~seen, return_distances=False, return_indices=True
+            )
+            found.append(y.astype(np.int64) * self.rows.side + x)
         return found
 
     def _radii(self, channel: int) -> tuple[float, float]:

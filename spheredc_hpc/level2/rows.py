@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -113,8 +114,16 @@ class Rows:
     image_scale_mas: float | None = None
 
     @classmethod
-    def of_channel(cls, channel: Channel) -> Rows:
-        """Rows of one channel as they are: angular differential imaging."""
+    def of_channel(cls, channel: Channel, image_scale_mas: float | None = None) -> Rows:
+        """Rows of one channel as they are: angular differential imaging.
+
+        Parameters
+        ----------
+        channel : Channel
+            Frames and star.
+        image_scale_mas : float, optional
+            Pixel scale of the image; that of the channel if absent.
+        """
         count = channel.frames.shape[0]
         table = RowTable(
             np.zeros(count, np.int64),
@@ -132,7 +141,14 @@ class Rows:
             channel.inner_px,
             channel.outer_px,
             channel.star.fwhm_px,
+            image_scale_mas=image_scale_mas,
         )
+
+    @classmethod
+    def of_each(cls, channels: Sequence[Channel]) -> tuple[Rows, ...]:
+        """Rows of every channel by itself; images on the pixel scale of the first."""
+        scale = channels[0].pixel_scale_mas
+        return tuple(cls.of_channel(channel, scale) for channel in channels)
 
     @property
     def side(self) -> int:

@@ -21,10 +21,10 @@ def adi(prepared: Sequence) -> tuple[Rows, ...]:
     Returns
     -------
     tuple of Rows
-        One a channel, native pixels.
+        One a channel, on native pixels; images on the pixel scale of the first.
 
     Notes
     -----
     Marois et al. (2006), ApJ 641, 556.
     """
-    return tuple(Rows.of_channel(channel) for channel in prepared.channels)
+    return Rows.of_each(prepared.channels)

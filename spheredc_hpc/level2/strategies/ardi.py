@@ -22,7 +22,7 @@ def ardi(prepared: Sequence) -> tuple[Rows, ...]:
     Returns
     -------
     tuple of Rows
-        One a channel, native pixels.
+        One a channel, on native pixels; images on the pixel scale of the first.
 
     Raises
     ------

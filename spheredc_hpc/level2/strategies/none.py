@@ -21,6 +21,6 @@ def none(prepared: Sequence) -> tuple[Rows, ...]:
     Returns
     -------
     tuple of Rows
-        One a channel.
+        One a channel, on native pixels; images on the pixel scale of the first.
     """
-    return tuple(Rows.of_channel(channel) for channel in prepared.channels)
+    return Rows.of_each(prepared.channels)

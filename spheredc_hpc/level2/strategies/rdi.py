@@ -28,7 +28,7 @@ def rdi(prepared: Sequence) -> tuple[Rows, ...]:
     Returns
     -------
     tuple of Rows
-        One a channel, native pixels.
+        One a channel, on native pixels; images on the pixel scale of the first.
 
     Raises
     ------
@@ -49,13 +49,12 @@ def with_references(prepared: Sequence) -> tuple[Rows, ...]:
     if library is None:
         raise DataError("reference-star imaging needs references and there are none")
     found = []
-    for k, channel in enumerate(prepared.channels):
-        own = Rows.of_channel(channel)
+    for k, own in enumerate(Rows.of_each(prepared.channels)):
         common = own.common & library.common[k]
         zone = own.zone & common
         if not zone.any():
             raise DataError(f"channel {k}: the references have no valid pixel in the zone")
-        level = brightness(channel.frames, zone)
+        level = brightness(own.frames, zone)
         others = np.stack(
             [f * np.float32(level / brightness(f[None], zone)) for f in library.frames[k]]
         )
