@@ -162,14 +162,15 @@ class Imaging:
         """Bring frames to image pixels and north up, in the unit of the cube, in place."""
         angles = self.rows.table.rotation.middle_deg[targets]
         zoom, factor = self.rows.zoom[targets], self.rows.factor[targets]
-        for i, channel in enumerate(self.rows.table.channel[targets]):
-            nearest = self._nearest[channel]
-            if nearest is not None:
-                frames[i] = frames[i].ravel()[nearest]
         if self.rotation == "fft" and np.all(zoom == 1):
+            # Phase ramps reach far: what is filled in beside the star would ring in the field.
             for i, angle in enumerate(angles):
                 frames[i] = rotate_fft(frames[i], float(angle))
         else:
+            for i, channel in enumerate(self.rows.table.channel[targets]):
+                nearest = self._nearest[channel]
+                if nearest is not None:
+                    frames[i] = frames[i].ravel()[nearest]
             method: WarpMethod = "accurate" if self.rotation == "fft" else "interpolated"
             warp_frames(frames, list(angles), list(zoom), method=method, out=frames)
         if np.any(factor != 1):
