@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 
 from spheredc_hpc.errors import KernelInputError
-from spheredc_hpc.kernels.inject import Rotation, Stamp, add_companion, sub_positions
+from spheredc_hpc.kernels.inject import (
+    Rotation,
+    Stamp,
+    add_companion,
+    spread_stamps,
+    sub_positions,
+)
 from spheredc_hpc.kernels.psf import centred_psf, fit_psf
-from spheredc_hpc.kernels.sample import sample_frames
+from spheredc_hpc.kernels.sample import sample_frames, sample_held, sampled_pixels
 
 
 def gaussian(side, x0, y0, fwhm=4.0):
@@ -48,6 +54,39 @@ def test_smearing_is_the_mean_over_the_arc(stamp):
     )
     np.testing.assert_allclose(frames[0], expected, atol=4e-3)
     assert frames.sum() == pytest.approx(gaussian(41, 20, 20).sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.6, 0.83, 1.0])
+def test_zoomed_stamp_is_the_psf_on_larger_pixels(scale):
+    # A Gaussian of 4.2 px or more has 2e-7 left at the Nyquist frequency: shifts are exact.
+    zoomed = Stamp.of(gaussian(81, 40, 40, 7.0)).zoomed(scale)
+    frames = np.zeros((1, 101, 101), np.float32)
+    add_companion(frames, zoomed, (7.3, -4.6), still([0.0]))
+    expected = gaussian(101, 57.3, 45.4, 7.0 * scale)
+    np.testing.assert_allclose(frames[0], expected, atol=2e-6)
+
+
+def test_stamp_gives_its_image_back(stamp):
+    np.testing.assert_allclose(stamp.image, gaussian(41, 20, 20), atol=1e-14)
+
+
+def test_spread_stamps_are_those_added_to_frames(stamp):
+    # Pixels in any order, one of them not held.
+    rng = np.random.default_rng(3)
+    order = rng.permutation(31 * 31)[1:]
+    place = np.full(31 * 31, -1)
+    place[order] = np.arange(order.size)
+    xs, ys = rng.uniform(-20, 20, (2, 4, 3))
+    images, x0, y0 = stamp.smeared(xs, ys)
+    lines = np.array([2, 0, 2, 1])
+    out = np.zeros((3, order.size), np.float32)
+    spread_stamps(out, lines, place, (x0, y0), images)
+    expected = np.zeros((3, 131, 131), np.float32)
+    for line, image, left, low in zip(lines, images, x0, y0, strict=True):
+        left, low, size = left + 65, low + 65, image.shape[0]
+        expected[line, low : low + size, left : left + size] += image
+    inner = expected[:, 50:81, 50:81].reshape(3, -1)
+    np.testing.assert_array_equal(out, inner[:, order])
 
 
 def test_long_arcs_get_more_steps():
@@ -97,6 +136,28 @@ def test_psf_fit_finds_centre_and_width():
 def test_psf_without_a_peak_is_refused():
     with pytest.raises(KernelInputError, match="positive peak"):
         fit_psf(np.zeros((9, 9)))
+
+
+def test_samples_of_held_pixels_are_those_of_frames_that_are_zero_elsewhere():
+    rng = np.random.default_rng(4)
+    frames = rng.standard_normal((3, 21, 21)).astype(np.float32)
+    xs, ys = rng.uniform(-3, 23, (2, 3, 40))
+    needed = sampled_pixels(xs, ys, 21)
+    held = rng.permutation(needed)[: needed.size // 2]
+    place = np.full(21 * 21, -1)
+    place[held] = np.arange(held.size)
+    blanked = np.zeros((3, 21 * 21), np.float32)
+    blanked[:, held] = frames.reshape(3, -1)[:, held]
+    expected = sample_frames(blanked.reshape(frames.shape), xs, ys)
+    found = sample_held(np.ascontiguousarray(blanked[:, held]), place, xs, ys)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    # What is not needed does not count.
+    outside = np.setdiff1d(np.arange(21 * 21), needed)
+    changed = frames.reshape(3, -1).copy()
+    changed[:, outside] = 1e6
+    np.testing.assert_array_equal(
+        sample_frames(changed.reshape(frames.shape), xs, ys), sample_frames(frames, xs, ys)
+    )
 
 
 def test_samples_between_pixels_reproduce_a_psf():
