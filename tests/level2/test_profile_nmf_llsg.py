@@ -1,4 +1,4 @@
-"""Azimuthal profile, non-negative factors and sparse parts, on a sequence with known truth."""
+"""Classical ADI, profile, non-negative factors and sparse parts, against known truth."""
 
 import numpy as np
 import pytest
@@ -133,6 +133,17 @@ def test_pixels_without_data_leave_the_profile_alone():
     left = run(frames, None, settings(statistic="mean"))
     np.testing.assert_allclose(left[:, :, :30], 0, atol=1e-6)
     np.testing.assert_array_equal(run(0 * frames, None, settings()), 0)
+
+
+@pytest.mark.parametrize("count", [6, 7])
+def test_classical_adi_takes_the_median_of_the_references(count):
+    rng = np.random.default_rng(count)
+    frames, library = rng.standard_normal((2, count, 50)).astype(np.float32)
+    cadi = ALGORITHMS["cadi"]
+    for given in (None, library):
+        source = frames if given is None else given
+        expected = frames - np.median(source, axis=0)
+        np.testing.assert_allclose(cadi.run(frames, given, cadi.settings()), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from array_api_compat import array_namespace
 
 from spheredc_hpc.config.base import Section
-from spheredc_hpc.kernels.parallel import blocks, map_ordered
+from spheredc_hpc.kernels.combine import combine_frames
 from spheredc_hpc.level2.traits import acts
 from spheredc_hpc.registry import algorithm
 
-Frames = NDArray[np.floating[Any]]
-
-_BLOCK_PIXELS = 8192
+Array = Any
 
 
 class CadiSettings(Section):
@@ -23,7 +20,7 @@ class CadiSettings(Section):
 
 @algorithm("cadi", settings=CadiSettings)
 @acts(pixelwise=True)
-def cadi(frames: Frames, references: Frames | None, settings: CadiSettings) -> Frames:
+def cadi(frames: Array, references: Array | None, settings: CadiSettings) -> Array:
     """Subtract the temporal median of the references from every frame.
 
     Parameters
@@ -43,10 +40,7 @@ def cadi(frames: Frames, references: Frames | None, settings: CadiSettings) -> F
     -----
     Marois et al. (2006), ApJ 641, 556, first step.
     """
+    xp = array_namespace(frames)
     source = frames if references is None else references
-
-    def part(block: slice) -> Frames:
-        return frames[:, block] - np.median(source[:, block], axis=0).astype(frames.dtype)
-
-    parts = map_ordered(part, blocks(frames.shape[1], _BLOCK_PIXELS))
-    return np.concatenate(parts, axis=1) if parts else frames.copy()
+    median = combine_frames(source[:, None, :], "median")
+    return frames - xp.astype(median, frames.dtype)
