@@ -8,9 +8,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from spheredc_hpc.kernels.lanes import load, magnitude, multiply_add, root, select, splat, store
+from spheredc_hpc.kernels.lanes import (
+    load,
+    magnitude,
+    multiply_add,
+    part,
+    root,
+    select,
+    splat,
+    store,
+)
 from spheredc_hpc.kernels.ql import EPSILON
-from spheredc_hpc.kernels.submatrices import Batch, fill_lanes, scatter_lanes
+from spheredc_hpc.kernels.submatrices import Batch, fill_lanes, most_rows, scatter_lanes
 from spheredc_hpc.kernels.tridiagonal import WIDTH, Reduction, new_reduction
 
 Floats = NDArray[np.float64]
@@ -36,13 +45,13 @@ def solve_ridge(batch: Batch, strength: float, out: Floats) -> NDArray[np.bool_]
         the number of rows times the machine precision times the largest diagonal value.
         Nothing was written there.
     """
-    size = max(1, int(np.max(batch.numbers))) + 3
+    size = max(1, most_rows(batch.numbers)) + 3
     work = new_reduction(size)
     failed = np.zeros(batch.targets.size, np.bool_)
     for start in range(0, batch.targets.size, WIDTH):
         stop = min(start + WIDTH, batch.targets.size)
         # Whole tiles of four rows; rows beyond the number become those of an identity.
-        n = (int(np.max(batch.numbers[start:stop])) + 3) // 4 * 4
+        n = (most_rows(batch.numbers[start:stop]) + 3) // 4 * 4
         if n == 0:
             continue
         fill_lanes(batch, start, n, strength, work)
@@ -60,7 +69,7 @@ def solve_ridge(batch: Batch, strength: float, out: Floats) -> NDArray[np.bool_]
     return failed
 
 
-@njit(cache=True, nogil=True)
+@part
 def _pivot_limit(work: Reduction, n: int, numbers: NDArray[np.int64]) -> Vector:
     work.update[:WIDTH] = EPSILON
     for lane in range(numbers.size):
@@ -72,7 +81,7 @@ def _pivot_limit(work: Reduction, n: int, numbers: NDArray[np.int64]) -> Vector:
     return load(work.update, 0, WIDTH) * largest
 
 
-@njit(cache=True, nogil=True)
+@part
 def _factorise(work: Reduction, n: int, limit: Vector) -> Vector:
     """Replace the lower triangles by their factors; inverse pivots go to ``work.factor``.
 
@@ -88,7 +97,7 @@ def _factorise(work: Reduction, n: int, limit: Vector) -> Vector:
     return smallest
 
 
-@njit(cache=True, nogil=True)
+@part
 def _subtract_products(work: Reduction, i: int, j: int) -> None:
     """Take the products of the columns before `j` off the tile of rows `i` and columns `j`."""
     for half in range(0, 4, 2):
@@ -122,7 +131,7 @@ def _subtract_products(work: Reduction, i: int, j: int) -> None:
         store(work.matrix, (c1 + 3) * WIDTH, a31)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _factorise_tile(work: Reduction, j: int, limit: Vector, smallest: Vector) -> Vector:
     """Factorise the tile on the diagonal, whose upper triangle is not used."""
     one = splat(1.0, WIDTH)
@@ -139,7 +148,7 @@ def _factorise_tile(work: Reduction, j: int, limit: Vector, smallest: Vector) ->
     return smallest
 
 
-@njit(cache=True, nogil=True)
+@part
 def _solve_row(work: Reduction, i: int, j: int) -> None:
     """Finish row `i` of the columns `j` to ``j + 3`` as far as it is below the diagonal."""
     zero = splat(0.0, WIDTH)
@@ -156,7 +165,7 @@ def _solve_row(work: Reduction, i: int, j: int) -> None:
         )
 
 
-@njit(cache=True, nogil=True)
+@part
 def _substitute(work: Reduction, n: int) -> None:
     """Replace the vectors at the side by the solutions."""
     zero = splat(0.0, WIDTH)

@@ -8,8 +8,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from spheredc_hpc.kernels.lanes import part
 from spheredc_hpc.kernels.ql import EPSILON
-from spheredc_hpc.kernels.submatrices import Batch
+from spheredc_hpc.kernels.submatrices import Batch, most_rows
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -54,7 +55,7 @@ def solve_nonnegative(batch: Batch, limit: int, out: Floats) -> NDArray[np.bool_
     array of bool, shape (n_target,)
         Where the limit was met. Nothing was written there.
     """
-    size = max(1, int(np.max(batch.numbers)))
+    size = max(1, most_rows(batch.numbers))
     failed = np.zeros(batch.targets.size, np.bool_)
     matrix = np.empty((size, size))
     lower = np.empty((size, size))
@@ -76,14 +77,16 @@ def solve_nonnegative(batch: Batch, limit: int, out: Floats) -> NDArray[np.bool_
     return failed
 
 
-@njit(cache=True, nogil=True)
+@part
 def _active_set(problem: Factor, limit: int, solution: Floats) -> bool:
     """Lawson & Hanson (1974), chapter 23, on the normal equations; False past the limit."""
     n = problem.right.size
     used = 0
     free = np.ones(n, np.bool_)
     gradient = problem.right.copy()
-    tolerance = 10 * n * EPSILON * np.max(np.abs(gradient)) if n else 0.0
+    tolerance = 0.0
+    for i in range(n):
+        tolerance = max(tolerance, 10 * n * EPSILON * abs(gradient[i]))
     trial = np.empty(n)
     for _ in range(limit):
         best, steepest = -1, tolerance
@@ -101,34 +104,32 @@ def _active_set(problem: Factor, limit: int, solution: Floats) -> bool:
         if trial[used] <= 0:
             continue
         used = _step(problem, used + 1, trial, solution)
-        free[:] = True
+        for i in range(n):
+            free[i] = True
+            gradient[i] = problem.right[i]
         for i in range(used):
             free[problem.passive[i]] = False
-        gradient[:] = problem.right
-        for i in range(used):
             row = problem.passive[i]
             for j in range(n):
                 gradient[j] -= problem.matrix[row, j] * solution[row]
     return False
 
 
-@njit(cache=True, nogil=True)
+@part
 def _append(problem: Factor, used: int, row: int) -> bool:
     """Add a row to the factor, unless it depends on those that are in it."""
     lower = problem.lower
-    pivot, turned, largest = problem.matrix[row, row], problem.right[row], 0.0
+    own = problem.matrix[row, row]
+    pivot, turned = own, problem.right[row]
     for i in range(used):
-        other = problem.passive[i]
-        value = problem.matrix[row, other]
+        value = problem.matrix[row, problem.passive[i]]
         for k in range(i):
             value -= lower[used, k] * lower[i, k]
         value /= lower[i, i]
         lower[used, i] = value
         pivot -= value * value
         turned -= value * problem.turned[i]
-        largest = max(largest, problem.matrix[other, other])
-    largest = max(largest, problem.matrix[row, row])
-    if not pivot > problem.right.size * EPSILON * largest:
+    if not pivot > problem.right.size * EPSILON * own:
         return False
     lower[used, used] = np.sqrt(pivot)
     problem.turned[used] = turned / lower[used, used]
@@ -136,18 +137,19 @@ def _append(problem: Factor, used: int, row: int) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@part
 def _solve_passive(problem: Factor, used: int, trial: Floats) -> None:
     """Unconstrained solution on the passive rows, in their order."""
     lower = problem.lower
-    trial[:used] = problem.turned[:used]
+    for i in range(used):
+        trial[i] = problem.turned[i]
     for i in range(used - 1, -1, -1):
         trial[i] /= lower[i, i]
         for k in range(i):
             trial[k] -= lower[i, k] * trial[i]
 
 
-@njit(cache=True, nogil=True)
+@part
 def _step(problem: Factor, used: int, trial: Floats, solution: Floats) -> int:
     """Go from `solution` towards `trial`; rows that reach zero on the way leave the factor."""
     passive = problem.passive
@@ -161,7 +163,8 @@ def _step(problem: Factor, used: int, trial: Floats, solution: Floats) -> int:
         for i in range(used):
             row = passive[i]
             value = solution[row] + length * (trial[i] - solution[row])
-            reached = trial[i] <= 0 and solution[row] <= length * (solution[row] - trial[i])
+            # The same expression as above: the row that sets the length must leave.
+            reached = trial[i] <= 0 and solution[row] / (solution[row] - trial[i]) <= length
             if reached or value <= 0:
                 solution[row] = 0.0
                 first = min(first, kept)

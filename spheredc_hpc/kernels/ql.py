@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from spheredc_hpc.kernels.lanes import (
     load,
     magnitude,
     multiply_add,
+    part,
     root,
     select,
     splat,
@@ -65,7 +65,7 @@ class Iteration(NamedTuple):
     state: Floats
 
 
-@njit(cache=True, nogil=True)
+@part
 def new_iteration(size: int, room: float) -> Iteration:
     """Room for matrices of up to `size` rows and ``room * size**2`` rotations.
 
@@ -76,7 +76,7 @@ def new_iteration(size: int, room: float) -> Iteration:
         np.empty(size * WIDTH),
         np.empty(size * WIDTH),
         np.empty(size * WIDTH),
-        np.empty(2 * WIDTH * int(room * (size + 16) ** 2)),
+        np.empty(2 * WIDTH * int(room * (size + 16) * (size + 16))),
         np.empty(sweeps, np.int64),
         np.empty(sweeps, np.int64),
         np.empty(WIDTH, np.int64),
@@ -86,7 +86,7 @@ def new_iteration(size: int, room: float) -> Iteration:
     )
 
 
-@njit(cache=True, nogil=True)
+@part
 def diagonalise(work: Iteration, n: int) -> int:
     """Find the eigenvalues and turn the vectors at the side.
 
@@ -118,7 +118,7 @@ def diagonalise(work: Iteration, n: int) -> int:
         _end_sweep(work, n)
 
 
-@njit(cache=True, nogil=True)
+@part
 def undo_rotations(work: Iteration, sweeps: int, vectors: Floats) -> None:
     """Replace each of the `vectors`, shape (n_vector, 16 n), by ``Z vector``."""
     end = 0
@@ -141,7 +141,7 @@ def undo_rotations(work: Iteration, sweeps: int, vectors: Floats) -> None:
         end -= (last - first) * 2 * WIDTH
 
 
-@njit(cache=True, nogil=True)
+@part
 def _start(work: Iteration, n: int) -> None:
     norm = splat(0.0, WIDTH)
     for i in range(n):
@@ -154,7 +154,7 @@ def _start(work: Iteration, n: int) -> None:
         work.high[lane] = _end_of_block(work, n, 0, lane)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _end_of_block(work: Iteration, n: int, start: int, lane: int) -> int:
     """Find the last row that is coupled to row `start`."""
     row = start
@@ -163,7 +163,7 @@ def _end_of_block(work: Iteration, n: int, start: int, lane: int) -> int:
     return row
 
 
-@njit(cache=True, nogil=True)
+@part
 def _next_windows(work: Iteration, n: int) -> tuple[int, int]:
     """Choose the block of each lane, set its shift up, and tell the rows of all blocks."""
     first, last = n, 0
@@ -188,7 +188,7 @@ def _next_windows(work: Iteration, n: int) -> tuple[int, int]:
     return first, last
 
 
-@njit(cache=True, nogil=True)
+@part
 def _shifted_end(work: Iteration) -> Vector:
     """Last diagonal value of each block less the shift, an eigenvalue of its first two rows."""
     one = splat(1.0, WIDTH)
@@ -199,7 +199,7 @@ def _shifted_end(work: Iteration) -> Vector:
     return load(work.state, 5 * WIDTH, WIDTH) - first + off / (ratio + with_sign(size, ratio))
 
 
-@njit(cache=True, nogil=True)
+@part
 def _sweep(work: Iteration, first: int, last: int, position: int) -> None:
     """Chase the bulge from row `last` to row `first`, and store the rotations."""
     zero, one = splat(0.0, WIDTH), splat(1.0, WIDTH)
@@ -243,7 +243,7 @@ def _sweep(work: Iteration, first: int, last: int, position: int) -> None:
     store(work.state, 6 * WIDTH, split)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _end_sweep(work: Iteration, n: int) -> None:
     """Close the blocks, and note those that have split or given their first eigenvalue."""
     for lane in range(WIDTH):

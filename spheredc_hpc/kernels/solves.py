@@ -249,7 +249,7 @@ def _apply_inverse(
     """Apply the inverse to batches of right-hand sides, shape (n_target, size)."""
     xp = array_namespace(matrix)
     if inverse.is_ridge:
-        solved = _cholesky_solve(matrix, right, numbers, inside)
+        solved = _definite_solve(matrix, right, numbers, inside)
         if solved is not None:
             return [solved]
     values, vectors = xp.linalg.eigh(matrix)
@@ -260,8 +260,8 @@ def _apply_inverse(
     ]
 
 
-def _cholesky_solve(matrix: Array, right: Array, numbers: Array, inside: Array) -> Array | None:
-    """Solve by Cholesky factors; None if one matrix is not positive definite to round-off."""
+def _definite_solve(matrix: Array, right: Array, numbers: Array, inside: Array) -> Array | None:
+    """Solve if Cholesky factors show all matrices to be positive definite, else None."""
     xp = array_namespace(matrix)
     largest = xp.max(xp.linalg.diagonal(matrix), axis=1, keepdims=True)
     filling = (1 - inside) * largest
@@ -270,9 +270,9 @@ def _cholesky_solve(matrix: Array, right: Array, numbers: Array, inside: Array) 
         lower = xp.linalg.cholesky(filled)
     except np.linalg.LinAlgError:
         return None
-    pivots = xp.linalg.diagonal(lower) ** 2
-    # Not a number, which some libraries give instead of an error, is no good pivot either.
-    if not bool(xp.all(pivots > numbers * xp.finfo(matrix.dtype).eps * largest)):
+    pivots = xp.linalg.diagonal(lower)
+    floor = numbers * xp.finfo(matrix.dtype).eps * largest
+    # Some libraries raise no error, but leave a pivot that is not positive, or not a number.
+    if not bool(xp.all((pivots > 0) & (pivots**2 > floor))):
         return None
-    half = xp.linalg.solve(lower, right[:, :, None])
-    return xp.linalg.solve(xp.matrix_transpose(lower), half)[:, :, 0]
+    return xp.linalg.solve(filled, right[:, :, None])[:, :, 0]

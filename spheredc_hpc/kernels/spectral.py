@@ -14,9 +14,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from spheredc_hpc.kernels import ql, tridiagonal
-from spheredc_hpc.kernels.lanes import load, select, splat, store
+from spheredc_hpc.kernels.lanes import load, part, select, splat, store
 from spheredc_hpc.kernels.ql import EPSILON, Iteration, diagonalise, new_iteration, undo_rotations
-from spheredc_hpc.kernels.submatrices import Batch, fill_lanes, scatter_lanes
+from spheredc_hpc.kernels.submatrices import Batch, fill_lanes, most_rows, scatter_lanes
 from spheredc_hpc.kernels.tridiagonal import (
     Reduction,
     new_reduction,
@@ -66,14 +66,14 @@ def invert_spectra(
     array of bool, shape (n_target,)
         Where the iteration failed. Nothing was written there.
     """
-    size = max(1, int(np.max(batch.numbers)))
+    size = max(1, most_rows(batch.numbers))
     iteration = new_iteration(size, room)
     halves = (new_reduction(size), new_reduction(size))
     vectors = np.empty((counts.size, size * WIDTH))
     failed = np.zeros(batch.targets.size, np.bool_)
     for start in range(0, batch.targets.size, WIDTH):
         stop = min(start + WIDTH, batch.targets.size)
-        n = int(np.max(batch.numbers[start:stop]))
+        n = most_rows(batch.numbers[start:stop])
         if n == 0:
             continue
         for half in range(2):
@@ -99,7 +99,7 @@ def invert_spectra(
     return failed
 
 
-@njit(cache=True, nogil=True)
+@part
 def _sums(work: Reduction, n: int) -> tuple[Vector, Vector]:
     """Traces of the matrices, and squared norms of the vectors at the side."""
     trace, norm = splat(0.0, HALF), splat(0.0, HALF)
@@ -110,7 +110,7 @@ def _sums(work: Reduction, n: int) -> tuple[Vector, Vector]:
     return trace, norm
 
 
-@njit(cache=True, nogil=True)
+@part
 def _put_half(work: Reduction, iteration: Iteration, n: int, half: int) -> None:
     """Hand tridiagonal matrices over, last row first: QL wants large values at the end."""
     zero = splat(0.0, HALF)
@@ -122,7 +122,7 @@ def _put_half(work: Reduction, iteration: Iteration, n: int, half: int) -> None:
         store(iteration.off, i * WIDTH + half * HALF, off)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _get_half(work: Reduction, vector: Floats, n: int, half: int) -> None:
     """Take solutions back, in the order of the rows."""
     for i in range(n):
@@ -130,7 +130,7 @@ def _get_half(work: Reduction, vector: Floats, n: int, half: int) -> None:
         store(work.side, i * HALF, load(vector, there, HALF))
 
 
-@njit(cache=True, nogil=True)
+@part
 def _compare(work: Iteration, n: int, before: Floats, failed: NDArray[np.bool_]) -> None:
     """Mark problems whose trace or norm has changed, or is not finite."""
     for lane in range(failed.size):
@@ -138,13 +138,13 @@ def _compare(work: Iteration, n: int, before: Floats, failed: NDArray[np.bool_])
         for i in range(lane, n * WIDTH, WIDTH):
             trace += work.diagonal[i]
             size += abs(work.diagonal[i])
-            norm += work.side[i] ** 2
+            norm += work.side[i] * work.side[i]
         same = abs(trace - before[lane]) <= LARGEST_CHANGE * size
         same &= abs(norm - before[WIDTH + lane]) <= LARGEST_CHANGE * before[WIDTH + lane]
         failed[lane] = not same
 
 
-@njit(cache=True, nogil=True)
+@part
 def _weigh(
     work: Iteration,
     n: int,

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from spheredc_hpc.kernels.lanes import part
 from spheredc_hpc.kernels.tridiagonal import WIDTH, Reduction
 
 Floats = NDArray[np.float64]
@@ -35,10 +36,19 @@ class Batch(NamedTuple):
     numbers: Integers
 
 
+@part
+def most_rows(numbers: Integers) -> int:
+    """Find the largest of some numbers of rows (``np.max`` takes half a second to compile)."""
+    most = 0
+    for i in range(numbers.size):
+        most = max(most, numbers[i])
+    return most
+
+
 @njit(cache=True, nogil=True)
 def list_rows(allowed: NDArray[np.bool_], numbers: Integers) -> Integers:
     """List the true columns of every row of `allowed`, zero beyond their number."""
-    rows = np.zeros((allowed.shape[0], max(1, int(np.max(numbers)))), np.int64)
+    rows = np.zeros((allowed.shape[0], max(1, most_rows(numbers))), np.int64)
     for i in range(allowed.shape[0]):
         used = 0
         for j in range(allowed.shape[1]):
@@ -48,7 +58,7 @@ def list_rows(allowed: NDArray[np.bool_], numbers: Integers) -> Integers:
     return rows
 
 
-@njit(cache=True, nogil=True)
+@part
 def _scale(batch: Batch, target: int) -> float:
     """Power of two that brings the largest diagonal value of a submatrix near to one."""
     largest = 0.0
@@ -60,7 +70,7 @@ def _scale(batch: Batch, target: int) -> float:
     return float(2.0 ** min(max(-np.floor(np.log2(largest)), -1000.0), 1000.0))
 
 
-@njit(cache=True, nogil=True)
+@part
 def fill_lanes(batch: Batch, start: int, n: int, strength: float, work: Reduction) -> None:
     """Copy the submatrices of eight targets, scaled, with zero rows at the end."""
     gram = batch.gram.ravel()
@@ -94,7 +104,7 @@ def fill_lanes(batch: Batch, start: int, n: int, strength: float, work: Reductio
                 work.matrix[(j * work.leading + j) * WIDTH + lane] += shift[lane]
 
 
-@njit(cache=True, nogil=True)
+@part
 def scatter_lanes(
     batch: Batch, start: int, vector: Floats, failed: NDArray[np.bool_], out: Floats
 ) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from spheredc_hpc.kernels.lanes import (
     load,
     multiply_add,
+    part,
     root,
     select,
     splat,
@@ -56,7 +56,7 @@ class Reduction(NamedTuple):
     product: Floats
 
 
-@njit(cache=True, nogil=True)
+@part
 def new_reduction(size: int) -> Reduction:
     """Room for matrices of up to `size` rows."""
     leading = size | 1  # An odd number: columns that are a power of two apart share cache lines.
@@ -74,7 +74,7 @@ def new_reduction(size: int) -> Reduction:
     )
 
 
-@njit(cache=True, nogil=True)
+@part
 def reduce_matrices(work: Reduction, n: int) -> None:
     """Reduce the matrices of `work`, of size `n`, to tridiagonal form.
 
@@ -108,7 +108,7 @@ def reduce_matrices(work: Reduction, n: int) -> None:
     store(work.diagonal, (n - 1) * WIDTH, load(work.matrix, last * WIDTH, WIDTH) - step - step)
 
 
-@njit(cache=True, nogil=True)
+@part
 def turn_back(work: Reduction, n: int, vector: Floats) -> None:
     """Replace `vector` by ``Q vector``, with the reflectors of `reduce_matrices`."""
     for k in range(n - 2, -1, -1):
@@ -130,7 +130,7 @@ def turn_back(work: Reduction, n: int, vector: Floats) -> None:
             )
 
 
-@njit(cache=True, nogil=True)
+@part
 def _new_reflector(work: Reduction, n: int, k: int) -> Vector:
     """Bring column `k` up to date, and find the reflector that takes it to two elements."""
     zero, one = splat(0.0, WIDTH), splat(1.0, WIDTH)
@@ -161,7 +161,7 @@ def _new_reflector(work: Reduction, n: int, k: int) -> Vector:
     return factor
 
 
-@njit(cache=True, nogil=True)
+@part
 def _turn_side(work: Reduction, n: int, k: int, factor: Vector) -> None:
     """Apply reflector `k` to the vectors at the side."""
     total = splat(0.0, WIDTH)
@@ -176,7 +176,7 @@ def _turn_side(work: Reduction, n: int, k: int, factor: Vector) -> None:
         store(work.side, i * WIDTH, value)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _updated(work: Reduction, column: int, i: int, update: Vector, weight: Vector) -> Vector:
     """Bring element `i` of a column up to date, with the negative values of the column."""
     value = load(work.matrix, (column + i) * WIDTH, WIDTH)
@@ -184,7 +184,7 @@ def _updated(work: Reduction, column: int, i: int, update: Vector, weight: Vecto
     return multiply_add(load(work.update, i * WIDTH, WIDTH), weight, value)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _update_column(work: Reduction, j: int, stop: int) -> None:
     """Update rows `j` to `stop` of column `j`, and add them to the product."""
     zero = splat(0.0, WIDTH)
@@ -204,7 +204,7 @@ def _update_column(work: Reduction, j: int, stop: int) -> None:
     store(work.product, j * WIDTH, total)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _update_block(work: Reduction, j: int, n: int) -> None:
     """Do the same for the rows below the triangle of columns `j` to ``j + 3``."""
     zero = splat(0.0, WIDTH)
@@ -245,7 +245,7 @@ def _update_block(work: Reduction, j: int, n: int) -> None:
     store(work.product, j3, p3)
 
 
-@njit(cache=True, nogil=True)
+@part
 def _new_update(work: Reduction, n: int, k: int, factor: Vector) -> None:
     """Find the rank-two update ``v w^T + w v^T`` that the reflector brings."""
     total = splat(0.0, WIDTH)
