@@ -60,17 +60,18 @@ class Reduction(NamedTuple):
 def new_reduction(size: int) -> Reduction:
     """Room for matrices of up to `size` rows."""
     leading = size | 1  # An odd number: columns that are a power of two apart share cache lines.
+    rows = size * WIDTH
     return Reduction(
-        np.empty(size * leading * WIDTH),
+        np.empty(leading * rows),
         leading,
-        np.empty(size * WIDTH),
-        np.empty(size * WIDTH),
-        np.empty(size * WIDTH),
-        np.empty(size * WIDTH),
-        np.empty(size * WIDTH),
-        np.empty(size * WIDTH),
-        np.empty(size * WIDTH),
-        np.empty(size * WIDTH),
+        np.empty(rows),
+        np.empty(rows),
+        np.empty(rows),
+        np.empty(rows),
+        np.empty(rows),
+        np.empty(rows),
+        np.empty(rows),
+        np.empty(rows),
     )
 
 
@@ -96,8 +97,7 @@ def reduce_matrices(work: Reduction, n: int) -> None:
             store(work.product, i * WIDTH, zero)
         start = k + 1
         while start + 4 <= n:
-            for j in range(start, start + 4):
-                _update_column(work, j, start + 4)
+            _update_triangle(work, start)
             _update_block(work, start, n)
             start += 4
         for j in range(start, n):
@@ -202,6 +202,44 @@ def _update_column(work: Reduction, j: int, stop: int) -> None:
         value = multiply_add(value, reflector, load(work.product, i * WIDTH, WIDTH))
         store(work.product, i * WIDTH, value)
     store(work.product, j * WIDTH, total)
+
+
+@part
+def _update_triangle(work: Reduction, j: int) -> None:
+    """Do the same for rows and columns `j` to ``j + 3``, in registers."""
+    j0, j1, j2, j3 = j * WIDTH, (j + 1) * WIDTH, (j + 2) * WIDTH, (j + 3) * WIDTH
+    v0, v1 = load(work.reflector, j0, WIDTH), load(work.reflector, j1, WIDTH)
+    v2, v3 = load(work.reflector, j2, WIDTH), load(work.reflector, j3, WIDTH)
+    a00, a10 = _update_one(work, j, 0), _update_one(work, j, 1)
+    a20, a30 = _update_one(work, j, 2), _update_one(work, j, 3)
+    a11, a21 = _update_one(work, j + 1, 0), _update_one(work, j + 1, 1)
+    a31, a22 = _update_one(work, j + 1, 2), _update_one(work, j + 2, 0)
+    a32, a33 = _update_one(work, j + 2, 1), _update_one(work, j + 3, 0)
+    p0, p1 = load(work.product, j0, WIDTH), load(work.product, j1, WIDTH)
+    p2, p3 = load(work.product, j2, WIDTH), load(work.product, j3, WIDTH)
+    p0, p1 = multiply_add(a00, v0, p0), multiply_add(a10, v0, p1)
+    p2, p3 = multiply_add(a20, v0, p2), multiply_add(a30, v0, p3)
+    p0, p1 = multiply_add(a10, v1, p0), multiply_add(a11, v1, p1)
+    p2, p3 = multiply_add(a21, v1, p2), multiply_add(a31, v1, p3)
+    p0, p1 = multiply_add(a20, v2, p0), multiply_add(a21, v2, p1)
+    p2, p3 = multiply_add(a22, v2, p2), multiply_add(a32, v2, p3)
+    p0, p1 = multiply_add(a30, v3, p0), multiply_add(a31, v3, p1)
+    p2, p3 = multiply_add(a32, v3, p2), multiply_add(a33, v3, p3)
+    store(work.product, j0, p0)
+    store(work.product, j1, p1)
+    store(work.product, j2, p2)
+    store(work.product, j3, p3)
+
+
+@part
+def _update_one(work: Reduction, j: int, down: int) -> Vector:
+    """Bring one element of column `j` up to date, `down` rows below the diagonal."""
+    zero = splat(0.0, WIDTH)
+    update = zero - load(work.update, j * WIDTH, WIDTH)
+    weight = zero - load(work.weight, j * WIDTH, WIDTH)
+    value = _updated(work, j * work.leading, j + down, update, weight)
+    store(work.matrix, (j * work.leading + j + down) * WIDTH, value)
+    return value
 
 
 @part
