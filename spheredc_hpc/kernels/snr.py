@@ -1,4 +1,4 @@
-"""Detection statistics of a residual image: t map, its Gaussian equivalent, ring noise."""
+"""Detection statistics of a residual image: t map and ring noise."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any
 import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage, special
+from scipy import ndimage
 
 from spheredc_hpc.errors import KernelInputError
 from spheredc_hpc.kernels.aperture import aperture_kernel, aperture_sums
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
+from spheredc_hpc.kernels.student import gaussian_equivalent as gaussian_equivalent
+from spheredc_hpc.kernels.student import small_sample_threshold as small_sample_threshold
 
 Floats = NDArray[np.float64]
 
 # Fewer reference apertures than this tell nothing about a scatter.
 MIN_REFERENCES = 3
-_BLOCK_ROWS = 16
+_BLOCK_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -73,23 +75,34 @@ def aperture_map(
     return ApertureMap(np.where(whole, sums, np.nan), spline, label, float(diameter_px))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+def _weights(fraction):  # type: ignore[no-untyped-def]
+    """Cubic B-spline at the four samples about a place."""
+    rest = 1.0 - fraction
+    first = rest * rest * rest / 6
+    last = fraction * fraction * fraction / 6
+    second = 2 / 3 - fraction * fraction * (1.0 - 0.5 * fraction)
+    return first, second, 1.0 - first - second - last, last
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+def _weighted(spline, y, x, v, w):  # type: ignore[no-untyped-def]
+    """Sum of 4 x 4 coefficients from row y and column x on, weights `v` along y and `w` along x."""
+    a, b, c, d = spline[y], spline[y + 1], spline[y + 2], spline[y + 3]
+    one = v[0] * a[x] + v[1] * b[x] + v[2] * c[x] + v[3] * d[x]
+    two = v[0] * a[x + 1] + v[1] * b[x + 1] + v[2] * c[x + 1] + v[3] * d[x + 1]
+    three = v[0] * a[x + 2] + v[1] * b[x + 2] + v[2] * c[x + 2] + v[3] * d[x + 2]
+    four = v[0] * a[x + 3] + v[1] * b[x + 3] + v[2] * c[x + 3] + v[3] * d[x + 3]
+    return (w[0] * one + w[1] * two) + (w[2] * three + w[3] * four)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract"})
 def _spline_at(spline, x, y):  # type: ignore[no-untyped-def]
     ix, iy = int(np.floor(x)), int(np.floor(y))
-    fx, fy = x - ix, y - iy
-    gx, gy = 1.0 - fx, 1.0 - fy
-    wx = (gx**3 / 6, 2 / 3 - fx**2 * (2 - fx) / 2, 2 / 3 - gx**2 * (2 - gx) / 2, fx**3 / 6)
-    wy = (gy**3 / 6, 2 / 3 - fy**2 * (2 - fy) / 2, 2 / 3 - gy**2 * (2 - gy) / 2, fy**3 / 6)
-    total = 0.0
-    for j in range(4):
-        row = 0.0
-        for i in range(4):
-            row += wx[i] * spline[iy - 1 + j, ix - 1 + i]
-        total += wy[j] * row
-    return total
+    return _weighted(spline, iy - 1, ix - 1, _weights(y - iy), _weights(x - ix))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def _allowed(label, x, y, own):  # type: ignore[no-untyped-def]
     """Whether the aperture at (x, y) may serve as reference for a pixel of source `own`."""
     ny, nx = label.shape
@@ -99,36 +112,99 @@ def _allowed(label, x, y, own):  # type: ignore[no-untyped-def]
     return found == 0 or (found > 0 and found == own)
 
 
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+def _t_of(value, references):  # type: ignore[no-untyped-def]
+    count = references.size
+    mean = 0.0
+    for i in range(count):
+        mean += references[i]
+    mean /= count
+    square = 0.0
+    for i in range(count):
+        square += (references[i] - mean) ** 2
+    if square == 0:
+        return np.nan
+    return (value - mean) / np.sqrt(square / (count - 1) * (1 + 1 / count))
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+def _rings(spline, label, free, place, turn, own, values, count):  # type: ignore[no-untyped-def]
+    """Sample the reference apertures of four pixels a quarter turn apart.
+
+    They share the interpolation weights. `place` is the offset of the first pixel, `turn` cosine
+    and sine of the step, `own` the labels of the pixels. With `free`, all apertures are valid.
+    """
+    cy, cx = spline.shape[0] // 2, spline.shape[1] // 2
+    x, y = place
+    count[:] = 0
+    for _ in range(values.shape[1]):
+        x, y = turn[0] * x + turn[1] * y, turn[0] * y - turn[1] * x
+        ix, iy = int(np.floor(x)), int(np.floor(y))
+        w, v = _weights(x - ix), _weights(y - iy)
+        back_w, back_v = (w[3], w[2], w[1], w[0]), (v[3], v[2], v[1], v[0])
+        if free or _allowed(label, cx + x, cy + y, own[0]):
+            values[0, count[0]] = _weighted(spline, cy + iy - 1, cx + ix - 1, v, w)
+            count[0] += 1
+        if free or _allowed(label, cx - y, cy + x, own[1]):
+            values[1, count[1]] = _weighted(spline, cy + ix - 1, cx - iy - 2, w, back_v)
+            count[1] += 1
+        if free or _allowed(label, cx - x, cy - y, own[2]):
+            values[2, count[2]] = _weighted(spline, cy - iy - 2, cx - ix - 2, back_v, back_w)
+            count[2] += 1
+        if free or _allowed(label, cx + y, cy - x, own[3]):
+            values[3, count[3]] = _weighted(spline, cy - ix - 2, cx + iy - 1, back_w, v)
+            count[3] += 1
+
+
 @numba.njit(cache=True, nogil=True)
-def _t_rows(spline, sums, label, diameter, skip, first, last, t_map, n_map):  # type: ignore[no-untyped-def]
+def _t_rows(maps, free, diameter, skip, rows, t_map, n_map):  # type: ignore[no-untyped-def]
+    """Fill in pixels at offsets x > 0 and some y >= 0, and those quarter turns away."""
+    spline, sums, label = maps
     ny, nx = sums.shape
     cy, cx = ny // 2, nx // 2
-    for y in range(first, last):
-        for x in range(nx):
-            if label[y, x] < 0:
-                continue
-            dx, dy = float(x - cx), float(y - cy)
-            radius = np.sqrt(dx * dx + dy * dy)
+    count, own = np.empty(4, np.int64), np.empty(4, np.int64)
+    values = np.empty((4, int(4 * (nx + ny) / diameter) + 8))
+    for y in range(rows[0], rows[1]):
+        for x in range(1, max(nx, ny) // 2 + 1):
+            radius = np.sqrt(float(x * x + y * y))
             if 2.0 * radius <= diameter:
                 continue
-            step = 2.0 * np.arcsin(0.5 * diameter / radius)
-            number = int(np.floor(2.0 * np.pi / step + 1e-9))
-            cosine, sine = np.cos(step), np.sin(step)
-            count, mean, square = 0, 0.0, 0.0
-            for i in range(number - 1):
-                dx, dy = cosine * dx + sine * dy, cosine * dy - sine * dx
-                if i < skip or i >= number - 1 - skip:
-                    continue
-                if _allowed(label, cx + dx, cy + dy, label[y, x]):
-                    value = _spline_at(spline, cx + dx, cy + dy)
-                    count += 1
-                    delta = value - mean
-                    mean += delta / count
-                    square += delta * (value - mean)
-            n_map[y, x] = count
-            if count >= 3 and square > 0:
-                noise = np.sqrt(square / (count - 1) * (1.0 + 1.0 / count))
-                t_map[y, x] = (sums[y, x] - mean) / noise
+            half = 0.5 * diameter / radius
+            number = int(np.floor(np.pi / np.arcsin(half) + 1e-9)) - 1 - 2 * skip
+            turn = 1.0 - 2.0 * half * half, 2.0 * half * np.sqrt(1.0 - half * half)
+            place = float(x), float(y)
+            for _ in range(skip):
+                place = (
+                    turn[0] * place[0] + turn[1] * place[1],
+                    turn[0] * place[1] - turn[1] * place[0],
+                )
+            pixels = ((cy + y, cx + x), (cy + x, cx - y), (cy - y, cx - x), (cy - x, cx + y))
+            for k, (py, px) in enumerate(pixels):
+                inside = py >= 0 and px >= 0 and py < ny and px < nx
+                own[k] = label[py, px] if inside else -1
+            if number < 1 or own.max() < 0:
+                continue
+            found = values[:, :number]
+            _rings(spline, label, free[int(radius)], place, turn, own, found, count)
+            for k, (py, px) in enumerate(pixels):
+                if own[k] >= 0:
+                    n_map[py, px] = count[k]
+                    if count[k] >= 3:
+                        t_map[py, px] = _t_of(sums[py, px], values[k, : count[k]])
+
+
+def _free_radii(label: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Tell for each whole radius if all apertures between it and the next one are valid."""
+    ny, nx = label.shape
+    y, x = np.ogrid[:ny, :nx]
+    radius = np.hypot(y - ny // 2, x - nx // 2)
+    length = int(radius.max()) + 4
+    free = np.ones(length, np.bool_)
+    taken = np.unique(radius[label != 0].astype(np.int64))
+    for near in (-2, -1, 0, 1, 2):
+        free[np.clip(taken + near, 0, length - 1)] = False
+    free[max(min(ny, nx) // 2 - 4, 0) :] = False
+    return free
 
 
 def t_statistic(apertures: ApertureMap, skip: int = 0) -> tuple[Floats, NDArray[np.int32]]:
@@ -155,98 +231,22 @@ def t_statistic(apertures: ApertureMap, skip: int = 0) -> tuple[Floats, NDArray[
     Mawet et al. (2014), ApJ 792, 97, eq. 9. The apertures touch; the first is that of the
     pixel, the others follow clockwise. Apertures with invalid pixels and those on a masked
     source are left out, except that a source sees its own neighbourhood.
-    Cost: O(ny * nx * ring length).
+    Pixels a quarter turn apart share
+    their interpolation weights. Cost: O(ny * nx * ring length).
     """
     shape = apertures.sums.shape
     t_map = np.full(shape, np.nan)
     n_map = np.zeros(shape, np.int32)
 
+    free = _free_radii(apertures.label)
+    maps = apertures.spline, apertures.sums, apertures.label
+
     def rows(block: slice) -> None:
-        _t_rows(
-            apertures.spline,
-            apertures.sums,
-            apertures.label,
-            apertures.diameter_px,
-            skip,
-            block.start,
-            block.stop,
-            t_map,
-            n_map,
-        )
+        part = block.start, block.stop
+        _t_rows(maps, free, apertures.diameter_px, skip, part, t_map, n_map)
 
-    map_ordered(rows, blocks(shape[0], _BLOCK_ROWS))
+    map_ordered(rows, blocks(max(shape) // 2 + 1, _BLOCK_ROWS))
     return t_map, n_map
-
-
-def gaussian_equivalent(t: ArrayLike, degrees_of_freedom: ArrayLike) -> Floats:
-    """Gaussian deviate with the false-alarm probability of a t statistic.
-
-    Parameters
-    ----------
-    t : array_like
-        Student's t; NaN stays NaN.
-    degrees_of_freedom : array_like
-        Its degrees of freedom; below 1 gives NaN.
-
-    Returns
-    -------
-    array of float64
-        Equivalent S/N, odd in `t`, unit variance for Gaussian noise. Probabilities that
-        underflow are followed by their logarithm, so there is no ceiling.
-    """
-    t_values, nu = np.broadcast_arrays(
-        np.asarray(t, np.float64), np.asarray(degrees_of_freedom, np.float64)
-    )
-    nu = np.where(nu >= 1, nu, np.nan)
-    size = np.abs(t_values)
-    with np.errstate(all="ignore"):
-        tail = special.stdtr(nu, -size)
-        result = -special.ndtri(tail)
-        far = tail < 1e-250
-        if np.any(far):
-            result = np.where(far, -special.ndtri_exp(_log_tail(size, nu)), result)
-    return np.asarray(np.sign(t_values) * result)
-
-
-def _log_tail(t: Floats, nu: Floats) -> Floats:
-    """Logarithm of the upper tail of Student's t by the series of the incomplete beta."""
-    x = nu / (nu + t * t)
-    a, b = nu / 2, 0.5
-    series = special.hyp2f1(a + b, 1.0, a + 1, x)
-    return np.asarray(
-        a * np.log(x)
-        + b * np.log1p(-x)
-        - np.log(a)
-        - special.betaln(a, b)
-        + np.log(series)
-        - np.log(2.0)
-    )
-
-
-def small_sample_threshold(sigma: float, elements: ArrayLike) -> Floats:
-    """Threshold in units of the measured scatter that has the false-alarm rate of `sigma`.
-
-    Parameters
-    ----------
-    sigma : float
-        Gaussian significance asked for.
-    elements : array_like
-        Independent elements of the ring, the tested one included.
-
-    Returns
-    -------
-    array of float64
-        Threshold; NaN for fewer than three elements.
-
-    Notes
-    -----
-    Mawet et al. (2014), ApJ 792, 97, eq. 10: Student's t of ``elements - 2`` degrees of freedom
-    times ``sqrt(1 + 1 / (elements - 1))``.
-    """
-    n = np.asarray(elements, np.float64)
-    n = np.where(n >= 3, n, np.nan)
-    t = -special.stdtrit(n - 2, special.ndtr(-sigma))
-    return np.asarray(t * np.sqrt(1 + 1 / (n - 1)))
 
 
 @numba.njit(cache=True, nogil=True)
