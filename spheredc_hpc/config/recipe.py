@@ -28,6 +28,12 @@ class ImagingSettings(Section):
     throughput_branches: int = Field(
         3, ge=1, le=12, description="Azimuths at which injected companions measure throughput."
     )
+    throughput: Literal["auto", "resolved", "first-order", "frozen", "injection"] = Field(
+        "auto",
+        description="How: the zones about each companion solved again (resolved), coefficients "
+        "changed to first order or frozen, the whole reduction repeated (injection); auto: "
+        "resolved. Methods without coefficients are always measured exactly.",
+    )
     channels: Literal["mean", "weighted"] = Field(
         "mean",
         description="How the channels are stacked: plain mean, or weighted for the best S/N of "

@@ -18,7 +18,7 @@ from spheredc_hpc.level2.engine import Method
 from spheredc_hpc.level2.scene import Scene, scene_without
 from spheredc_hpc.level2.snr import SnrMaps, snr_maps, source_labels
 from spheredc_hpc.level2.sources import LABEL_FWHM, Source, find_sources
-from spheredc_hpc.level2.throughput import measure_throughput
+from spheredc_hpc.level2.throughput import Injection, measure_throughput
 from spheredc_hpc.level2.transmission import Transmission
 from spheredc_hpc.model.product import Status
 from spheredc_hpc.registry import ALGORITHMS
@@ -137,9 +137,10 @@ def _curves(
         radius = separation_mas / channel.pixel_scale_mas
         labels = _labels(image.shape[0], sources, channel.star.fwhm_px)
         noise, elements = contrast.noise_curve(image, channel.star.fwhm_px, radius, labels)
-        measured = measure_throughput(reduction, image, imaging.throughput_branches)
+        injection = Injection(imaging.throughput, imaging.throughput_branches)
+        measured = measure_throughput(reduction, image[None], injection)
         curves.append(
-            stack.Curves(radius, noise, elements, measured.at(radius), channel.star.unit_flux)
+            stack.Curves(radius, noise, elements, measured.at(radius)[0], channel.star.unit_flux)
         )
     return curves
 
