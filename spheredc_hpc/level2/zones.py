@@ -99,18 +99,28 @@ def select_frames(cube: Level1Cube, window: Window, area: Mask) -> Selection:
     Returns
     -------
     Selection
+
+    Raises
+    ------
+    DataError
+        If no pixel matters: the frames end before the zone begins.
     """
+    if not area.any():
+        raise DataError(
+            f"frames of {cube.science.shape[-2]} x {cube.science.shape[-1]} px have no pixel "
+            "between the inner and the outer radius"
+        )
     causes: dict[str, Mask] = {"without a derotation angle": ~np.isfinite(cube.derotation_deg)}
     if "rejected" in cube.metrics:
         marked = cube.quality[:, cube.metrics.index("rejected")]
         causes["rejected by Level 1"] = np.nan_to_num(marked) != 0
-    share = np.stack(
-        [valid_share(cube, channel, window, area) for channel in range(cube.science.shape[0])]
-    )
+    found = [valid_share(cube, channel, window, area) for channel in range(cube.science.shape[0])]
+    share, blank = (np.stack(values) for values in zip(*found, strict=True))
     typical = np.median(share, axis=1, keepdims=True)
     causes["with too few valid pixels"] = np.any(
         (share < MIN_FRAME_SHARE * typical) | (share == 0), 0
     )
+    causes["of one value in all pixels"] = np.any(blank, 0)
     keep = np.ones(cube.mjd.shape, bool)
     reasons = []
     for cause, hit in causes.items():
@@ -122,11 +132,31 @@ def select_frames(cube: Level1Cube, window: Window, area: Mask) -> Selection:
     return Selection(keep, tuple(reasons))
 
 
-def valid_share(cube: Level1Cube, channel: int, window: Window, area: Mask) -> NDArray[np.float64]:
-    """Share of an area that has data and weight in each frame, shape (time,)."""
+def valid_share(
+    cube: Level1Cube, channel: int, window: Window, area: Mask
+) -> tuple[NDArray[np.float64], Mask]:
+    """Share of an area that has data and weight in each frame, and whether it is one value."""
     shares: list[float] = []
+    blank: list[bool] = []
     for block in blocks(cube.mjd.size, BLOCK_FRAMES):
         science = cube.science[channel, block, window.rows, window.columns]
         weight = cube.weight[channel, block, window.rows, window.columns]
-        shares += [float(frame[area].mean()) for frame in np.isfinite(science) & (weight > 0)]
-    return np.array(shares)
+        usable = np.isfinite(science) & (weight > 0) & area
+        shares += [float(frame.sum() / area.sum()) for frame in usable]
+        blank += [_blank(frame, good) for frame, good in zip(science, usable, strict=True)]
+    return np.array(shares), np.array(blank)
+
+
+def _blank(frame: NDArray[np.float32], usable: Mask) -> bool:
+    """Whether all usable pixels have the same value; usually the first row of some tells."""
+    for row, good in zip(frame, usable, strict=True):
+        values = row[good]
+        if values.size and values.min() < values.max():
+            return False
+    values = frame[usable]
+    return bool(values.size and values.min() == values.max())
+
+
+def all_equal(frames: NDArray[np.float32]) -> bool:
+    """Whether every frame is the same as the first; usually the second one tells."""
+    return all(np.array_equal(frame, frames[0]) for frame in frames[1:])
