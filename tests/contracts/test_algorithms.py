@@ -61,6 +61,11 @@ def test_traits_describe_the_algorithm(entry, speckles):
     if traits.pixelwise:
         part = entry.run(speckles[:, 40:90], None, settings)
         np.testing.assert_array_equal(part, residuals[:, 40:90])
+    if traits.framewise:
+        frames = speckles[:, :289].reshape(-1, 17, 17)
+        whole = entry.run(frames, None, settings)
+        np.testing.assert_array_equal(entry.run(frames[5:8], None, settings), whole[5:8])
+        assert np.abs(whole - frames).max() > 1
 
 
 def test_entry_has_settings_and_a_summary(entry):
