@@ -15,6 +15,7 @@ from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels import buffers
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
 
 Array = Any
@@ -89,6 +90,7 @@ def zone_gram(base: Array) -> Array:
         part = base[:, block]
         wide = xp.ones((n + 1, part.shape[1]), dtype=xp.float64)
         wide[:n, :] = xp.astype(part, xp.float64, copy=False)
+        buffers.release(base)
         return wide @ xp.matrix_transpose(wide)
 
     total = xp.zeros((n + 1, n + 1), dtype=xp.float64)

@@ -77,6 +77,8 @@ class ArrayBase:
                 self.values[i] = flat[i]
             else:
                 np.take(flat[i], order, out=self.values[i], mode="clip")
+            buffers.release(frames)
+            self.release()
 
         map_ordered(fill, range(count))
         spread(self.values, self.place, added)
@@ -89,6 +91,7 @@ class ArrayBase:
         mean = part.mean(axis=0, dtype=np.float64).astype(np.float32)
         part -= mean
         self.values[-1, block] = mean
+        self.release()
 
     def columns(self, index: Indices) -> Frames:
         """Columns of the given flat pixel indices, shape (n_row, n); a view where it can be."""

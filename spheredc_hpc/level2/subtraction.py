@@ -242,6 +242,8 @@ class Subtraction:
 
             def fill(task: tuple[int, slice]) -> None:
                 self._fill(flat, self._line, count, *task)
+                self.base.release()
+                buffers.release(flat)
 
             pieces = [
                 (number, piece)
