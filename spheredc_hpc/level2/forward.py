@@ -7,8 +7,10 @@ itself: the same estimator is applied to source-free places of the same radius.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,6 @@ from scipy import ndimage
 
 from spheredc_hpc.level2.engine import Companion, Frames, Reduction
 from spheredc_hpc.level2.patch import Patch
-from spheredc_hpc.level2.sequence import Channel
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +32,11 @@ _RENEW_FLUX = 0.1
 _LONGEST_STEP_PX = 1.0
 _STEP_PX = 0.3
 _RELATIVE_STEP = 0.1
+# Channels reduced together whose contrasts are differentiated exactly, at most; of more, the
+# response to each contrast is that of kept coefficients, set right by exact differences.
+_EXACT_CHANNELS = 4
+# What the correction may be.
+_CORRECTIONS = (0.1, 3.0)
 # A fit stops at the tight tolerances and counts as converged from the loose ones on.
 _TIGHT = (0.001, 2e-4)
 _LOOSE = (0.02, 5e-3)
@@ -43,7 +49,7 @@ class Fit:
     Attributes
     ----------
     dx_px, dy_px : float
-        Offset from the star on the derotated image, in pixels of the first channel.
+        Offset from the star on the final images [image px].
     contrast : array of float64, shape (n_channel,)
         Flux relative to the star, corrected for self-subtraction, not for the coronagraph.
     estimator : array of float64, shape (2 + n_channel, n_data)
@@ -72,49 +78,84 @@ class _Problem:
         noise: Floats,
         start_px: tuple[float, float],
     ) -> None:
-        fwhm = float(np.mean([r.channel.star.fwhm_px for r in reductions]))
+        fwhm = mean_width(reductions)
         half = int(np.ceil(PATCH_FWHM * fwhm)) + 1
         y, x = np.mgrid[-half : half + 1, -half : half + 1]
         x, y = x + round(start_px[0]), y + round(start_px[1])
         near = np.hypot(x - start_px[0], y - start_px[1]) <= PATCH_FWHM * fwhm
         self.points = np.stack([x[near], y[near]]).astype(np.float64)
-        scale = np.array([r.channel.pixel_scale_mas for r in reductions])
-        self.scales = scale[0] / scale
-        self.patches = [
-            Patch(r, *(self.points * s)) for r, s in zip(reductions, self.scales, strict=True)
-        ]
+        self.patches = [Patch(reduction, *self.points) for reduction in reductions]
+        ends = np.cumsum([0, *(len(reduction.rows.channels) for reduction in reductions)])
+        self.parts = [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
         radius = np.hypot(*self.points)
-        self.background = [
-            np.interp(radius * s, np.arange(p.size), p)
-            for p, s in zip(profiles, self.scales, strict=True)
-        ]
+        self.background = np.stack([np.interp(radius, np.arange(p.size), p) for p in profiles])
         self.weight = 1.0 / noise
 
-    def left_over(self, k: int, dx: float, dy: float, contrast: float) -> Floats:
-        """Image of channel `k` about the source after taking a companion out."""
-        s = float(self.scales[k])
-        values = self.patches[k].evaluate([Companion(dx * s, dy * s, -contrast)])[0]
-        return np.asarray((values - self.background[k]) * self.weight[k])
+    def left_over(
+        self, part: int, dx: float, dy: float, contrast: Floats, *, frozen: bool = False
+    ) -> Floats:
+        """Images of one reduction about the source after taking a companion out.
+
+        Returns
+        -------
+        array, shape (n_channel, n_point)
+            Less the background, weighted; zero where there is no image.
+        """
+        own = self.parts[part]
+        companion = Companion(dx, dy, -contrast[own])
+        values = self.patches[part].evaluate([companion], frozen=frozen)
+        misfit = (values - self.background[own]) * self.weight[own, None]
+        return np.asarray(np.nan_to_num(misfit))
 
     def all_left(self, p: Floats) -> Floats:
         """Weighted misfit of all channels, shape (n_data,)."""
-        parts = [self.left_over(k, p[0], p[1], p[2 + k]) for k in range(len(self.patches))]
-        return np.concatenate(parts)
+        parts = range(len(self.parts))
+        return np.concatenate([self.left_over(k, p[0], p[1], p[2:]).ravel() for k in parts])
 
     def jacobian(self, p: Floats, unit: Floats) -> Floats:
         """Differentiate `all_left` centrally, shape (n_data, 2 + n_channel)."""
-        n_point, n_channel = self.points.shape[1], len(self.patches)
-        result = np.zeros((n_point * n_channel, 2 + n_channel))
-        for k in range(n_channel):
-            rows = slice(k * n_point, (k + 1) * n_point)
-            x, y, c = float(p[0]), float(p[1]), float(p[2 + k])
-            h, d = _STEP_PX, _RELATIVE_STEP * float(unit[k])
-            result[rows, 0] = self.left_over(k, x + h, y, c) - self.left_over(k, x - h, y, c)
-            result[rows, 1] = self.left_over(k, x, y + h, c) - self.left_over(k, x, y - h, c)
-            result[rows, :2] /= 2 * h
-            up, down = self.left_over(k, x, y, c + d), self.left_over(k, x, y, c - d)
-            result[rows, 2 + k] = (up - down) / (2 * d)
-        return result
+        n_point = self.points.shape[1]
+        result = np.zeros((self.parts[-1].stop, n_point, 2 + self.parts[-1].stop))
+        x, y, c, h = float(p[0]), float(p[1]), p[2:], _STEP_PX
+        for number, own in enumerate(self.parts):
+            left = partial(self.left_over, number)
+            result[own, :, 0] = (left(x + h, y, c) - left(x - h, y, c)) / (2 * h)
+            result[own, :, 1] = (left(x, y + h, c) - left(x, y - h, c)) / (2 * h)
+            few = own.stop - own.start <= _EXACT_CHANNELS
+            for k in range(own.start, own.stop):
+                step = np.zeros(c.size)
+                step[k] = _RELATIVE_STEP * unit[k]
+                high, low = (
+                    left(x, y, c + step, frozen=not few),
+                    left(x, y, c - step, frozen=not few),
+                )
+                result[own, :, 2 + k] = (high - low) / (2 * step[k])
+            if not few:
+                result[own, :, 2:] *= self._correction(number, p, result[own, :, 2:])
+        return result.reshape(-1, result.shape[2])
+
+    def _correction(self, number: int, p: Floats, response: Floats) -> Floats:
+        """Ratio of the exact response of each channel to that of kept coefficients.
+
+        Measured for a change of all contrasts by one factor; shape (n_channel, 1, 1).
+        """
+        c, step = p[2:], _RELATIVE_STEP
+        high = self.left_over(number, float(p[0]), float(p[1]), (1 + step) * c)
+        low = self.left_over(number, float(p[0]), float(p[1]), (1 - step) * c)
+        exact, kept = (high - low) / (2 * step), response @ c
+        norm = (kept**2).sum(axis=1)
+        ratio = np.divide((exact * kept).sum(axis=1), norm, out=np.ones(norm.size), where=norm > 0)
+        return np.asarray(np.clip(ratio, *_CORRECTIONS)[:, None, None])
+
+
+def mean_width(reductions: Sequence[Reduction]) -> float:
+    """Mean width of the PSFs of all channels [image px]."""
+    widths = [
+        channel.star.fwhm_px * reduction.rows.image_pixels(k)
+        for reduction in reductions
+        for k, channel in enumerate(reduction.rows.channels)
+    ]
+    return float(np.mean(widths))
 
 
 def fit_source(
@@ -129,13 +170,13 @@ def fit_source(
     Parameters
     ----------
     reductions : sequence of Reduction
-        Channels, with every other source removed.
+        Of all channels, with every other source removed.
     profiles : sequence of array
         Azimuthal mean of each channel's image at whole radii.
     noise : array, shape (n_channel,)
         Noise of each channel at the source's radius; only ratios matter.
     start_px : (float, float)
-        First guess of the offset [px of the first channel].
+        First guess of the offset [image px].
     start_contrast : array, shape (n_channel,)
         First guess of the contrast.
 
@@ -147,9 +188,11 @@ def fit_source(
     -----
     Lagrange et al. (2010), Science 329, 57 (negative companion); least squares by
     Gauss-Newton steps. The patch is centred again if the source moves. A channel in which
-    the source is absent gets a contrast about zero.
+    the source is absent gets a contrast about zero. Channels that are reduced together are
+    evaluated together: each contrast acts on the images of all. The misfit is exact always;
+    the derivatives are for few channels, see `_EXACT_CHANNELS`.
     """
-    limit = REACH_FWHM * float(np.mean([r.channel.star.fwhm_px for r in reductions]))
+    limit = REACH_FWHM * mean_width(reductions)
     p = np.concatenate([start_px, start_contrast])
     for _ in range(_RECENTRINGS):
         centre = (float(p[0]), float(p[1]))
@@ -193,9 +236,9 @@ def _negligible(step: Floats, p: Floats, tolerance: tuple[float, float]) -> bool
 
 def fit_covariance(
     fit: Fit,
-    images: Sequence[Frames],
+    images: Frames,
     profiles: Sequence[Floats],
-    channels: Sequence[Channel],
+    fwhm_px: float,
     others_px: Sequence[tuple[float, float]],
 ) -> Floats:
     """Covariance of a fit from source-free places of the same radius.
@@ -204,12 +247,12 @@ def fit_covariance(
     ----------
     fit : Fit
         The fit.
-    images : sequence of array
+    images : array, shape (n_channel, side, side)
         Final images of the channels without any source.
     profiles : sequence of array
         Their azimuthal means.
-    channels : sequence of Channel
-        Pixel scales and PSF widths.
+    fwhm_px : float
+        Mean width of the PSFs [image px].
     others_px : sequence of (float, float)
         Offsets of other sources, whose neighbourhood is left out [px].
 
@@ -225,21 +268,19 @@ def fit_covariance(
     self-subtraction depends on the radius alone. The mean square is corrected for the few
     independent places of a small ring.
     """
-    fwhm = float(np.mean([channel.star.fwhm_px for channel in channels]))
-    turns = _free_turns(fit, others_px, fwhm)
+    turns = _free_turns(fit, others_px, fwhm_px)
     if turns.size == 0:
         return np.full((fit.estimator.shape[0],) * 2, np.inf)
-    radius = np.hypot(*fit.points)
+    radius = np.hypot(fit.points[0], fit.points[1])
     cosine, sine = np.cos(turns)[:, None], np.sin(turns)[:, None]
     x = cosine * fit.points[0] - sine * fit.points[1]
     y = sine * fit.points[0] + cosine * fit.points[1]
     data = []
-    for image, profile, channel in zip(images, profiles, channels, strict=True):
-        s = channels[0].pixel_scale_mas / channel.pixel_scale_mas
+    for image, profile in zip(images, profiles, strict=True):
         middle = image.shape[0] // 2
         filled = np.where(np.isfinite(image), image, 0.0).astype(np.float64)
-        values = ndimage.map_coordinates(filled, [y * s + middle, x * s + middle], order=3)
-        data.append(values - np.interp(radius * s, np.arange(profile.size), profile)[None, :])
+        values = ndimage.map_coordinates(filled, [y + middle, x + middle], order=3)
+        data.append(values - np.interp(radius, np.arange(profile.size), profile)[None, :])
     errors = np.concatenate(data, axis=1) @ fit.estimator.T
     independent = max(turns.size * _TURN_FWHM / 1.5, 1.5)
     covariance = errors.T @ errors / turns.size * (independent + 1) / max(independent - 1, 0.5)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from spheredc_hpc.kernels.snr import aperture_map, ring_noise
 from spheredc_hpc.level2.engine import Method, Reduction
 from spheredc_hpc.level2.forward import Fit, fit_covariance, fit_source
 from spheredc_hpc.level2.patch import Patch
+from spheredc_hpc.level2.rows import Rows
 from spheredc_hpc.level2.scene import Scene, reductions_without, scene_without
-from spheredc_hpc.level2.sequence import Channel
 from spheredc_hpc.level2.snr import radial_profile, snr_against, snr_maps, source_labels
 
 logger = logging.getLogger(__name__)
@@ -25,9 +26,9 @@ Place = tuple[float, float]
 # A peak is worth a fit from this share of the threshold on: the lobes of a source raise the
 # noise of its own ring until it is removed.
 _WORTH = 0.9
-# A peak of one channel must exceed the threshold by this much: several channels are several
-# chances for noise. With it they add a tenth to the false alarms of the stack.
-_CHANNEL_EXTRA = 0.5
+# Several channels are several chances for noise: what is asked of a peak of one channel is so
+# much more that all of them together add this share to the false alarms of the stack.
+_CHANNEL_SHARE = 0.13
 # Peaks fitted at a time, passes, and sources in all. Peaks on the ring of a higher one wait for
 # the next pass, as they may be lobes of it.
 _BATCH = 6
@@ -66,12 +67,12 @@ class Source:
 
     @property
     def place(self) -> Place:
-        """Offset from the star [px of the first channel]."""
+        """Offset from the star [image px]."""
         return (self.fit.dx_px, self.fit.dy_px)
 
 
 def find_sources(
-    full: Scene, channels: Sequence[Channel], method: Method, threshold: float
+    full: Scene, rows: Sequence[Rows], method: Method, threshold: float
 ) -> tuple[list[Source], Scene]:
     """Find and characterise every source above a threshold.
 
@@ -79,8 +80,8 @@ def find_sources(
     ----------
     full : Scene
         Reduction of the cube as it is.
-    channels : sequence of Channel
-        Its channels.
+    rows : sequence of Rows
+        What it was made of.
     method : Method
         Algorithm and combination.
     threshold : float
@@ -112,7 +113,7 @@ def find_sources(
         failed += [peak for peak, _ in fitted if peak not in [p for p, _ in new]]
         if not new:
             continue
-        candidate = scene_without(channels, method, [*fits, *(fit for _, fit in new)])
+        candidate = scene_without(rows, method, [*fits, *(fit for _, fit in new)], full.weights)
         places = [_place(fit) for fit in (*fits, *(fit for _, fit in new))]
         kept = []
         for peak, fit in new:
@@ -128,8 +129,14 @@ def find_sources(
         if all(kept):
             empty = candidate
         elif any(kept):
-            empty = scene_without(channels, method, fits)
-    return _characterised(fits, empty, channels, method)
+            empty = scene_without(rows, method, fits, full.weights)
+    return _characterised(fits, empty, rows, method)
+
+
+def channel_extra(threshold: float, n_channel: int) -> float:
+    """S/N that is asked of a peak of one channel beyond the threshold of the stack."""
+    chance = norm.sf(threshold) * _CHANNEL_SHARE / n_channel
+    return float(norm.isf(chance) - threshold)
 
 
 def _left_over(fit: Fit, found: Sequence[Fit], levels: Sequence[float], fwhm_px: float) -> float:
@@ -173,7 +180,7 @@ def _margin(
     ):
         labels = source_labels(clean.shape[0], places, LABEL_FWHM * fwhm)
         found = snr_against(image, aperture_map(clean, fwhm, labels), place)[1]
-        asked = threshold + (_CHANNEL_EXTRA if number else 0.0)
+        asked = threshold + (channel_extra(threshold, len(with_it.images)) if number else 0.0)
         best = max(best, found - asked) if np.isfinite(found) else best
     return float(best)
 
@@ -184,7 +191,7 @@ def _highest_peaks(scene: Scene, known: Sequence[Place], threshold: float) -> li
     best = np.full((scene.side, scene.side), -np.inf)
     for number, (image, fwhm) in enumerate(scene.views()):
         gaussian = snr_maps(image, fwhm, labels, skip=1).gaussian
-        gaussian -= _CHANNEL_EXTRA if number else 0.0
+        gaussian -= channel_extra(threshold, len(scene.images)) if number else 0.0
         best = np.fmax(best, np.nan_to_num(gaussian, nan=-np.inf))
     best[labels > 0] = -np.inf
     middle = scene.side // 2
@@ -208,49 +215,48 @@ def _fit_at(scene: Scene, peak: Place) -> Fit:
     profiles = [radial_profile(image, labels) for image in scene.images]
     noise = _noise_at(scene, peak, labels)
     middle = scene.side // 2
-    guess = []
-    for reduction, image in zip(scene.reductions, scene.images, strict=True):
-        star = reduction.channel.star
-        sums = aperture_map(image, star.fwhm_px).sums
-        total = sums[middle + int(peak[1]), middle + int(peak[0])]
-        guess.append(np.nan_to_num(total) / star.unit_flux / _GUESS)
-    start = np.array(guess)
+    y, x = middle + int(peak[1]), middle + int(peak[0])
+    totals = [
+        aperture_map(image, float(width)).sums[y, x]
+        for image, width in zip(scene.images, scene.widths_px, strict=True)
+    ]
+    start = np.nan_to_num(np.array(totals)) / scene.unit_flux / _GUESS
     if not np.any(start):
-        start = noise / np.array([r.channel.star.unit_flux for r in scene.reductions])
+        start = noise / scene.unit_flux
     return fit_source(scene.reductions, profiles, noise, peak, start)
 
 
 def _noise_at(scene: Scene, place: Place, labels: NDArray[np.int32]) -> Floats:
     """Ring noise of each channel at a place; 1 where it cannot be measured."""
     noise = []
-    for reduction, image in zip(scene.reductions, scene.images, strict=True):
-        apertures = aperture_map(image, reduction.channel.star.fwhm_px, labels)
+    for image, width in zip(scene.images, scene.widths_px, strict=True):
+        apertures = aperture_map(image, float(width), labels)
         noise.append(ring_noise(apertures, [np.hypot(*place)])[0][0])
     found = np.array(noise)
     return np.where(np.isfinite(found) & (found > 0), found, 1.0)
 
 
 def _characterised(
-    fits: Sequence[Fit], empty: Scene, channels: Sequence[Channel], method: Method
+    fits: Sequence[Fit], empty: Scene, rows: Sequence[Rows], method: Method
 ) -> tuple[list[Source], Scene]:
     """Refine every fit with all others absent, and give errors and S/N."""
     refined = list(fits)
     stamps: list[_Stamps] = []
     for i in range(len(refined)):
         rest = [fit for j, fit in enumerate(refined) if j != i]
-        alone = reductions_without(channels, method, rest)
+        alone = reductions_without(rows, method, rest)
         refined[i] = _refined(refined[i], alone, empty, [_place(f) for f in refined])
         stamps.append(_Stamps.of(alone, _place(refined[i]), empty.fwhm_px))
     if len(refined) > 1:
-        empty = scene_without(channels, method, refined)
+        empty = scene_without(rows, method, refined, empty.weights)
     places = [_place(fit) for fit in refined]
     labels = source_labels(empty.side, places, LABEL_FWHM * empty.fwhm_px)
     profiles = [radial_profile(image, labels) for image in empty.images]
     sources = []
     for i, fit in enumerate(refined):
         others = [place for j, place in enumerate(places) if j != i]
-        covariance = fit_covariance(fit, empty.images, profiles, channels, others)
-        covariance = covariance + _calibration_covariance(fit, channels)
+        covariance = fit_covariance(fit, empty.images, profiles, empty.fwhm_px, others)
+        covariance = covariance + _calibration_covariance(fit, empty)
         snr = _margin(stamps[i].on(empty), empty, places, places[i], 0.0)
         sources.append(Source(fit, covariance, snr))
     return sorted(sources, key=lambda source: -source.snr), empty
@@ -270,7 +276,7 @@ class _Stamps:
 
     x: NDArray[np.int64]
     y: NDArray[np.int64]
-    values: tuple[Floats, ...]
+    values: Floats
 
     @classmethod
     def of(cls, alone: Sequence[Reduction], place: Place, fwhm_px: float) -> _Stamps:
@@ -278,7 +284,7 @@ class _Stamps:
         y, x = (grid.ravel() for grid in np.mgrid[-half : half + 1, -half : half + 1])
         x, y = x + round(place[0]), y + round(place[1])
         offsets = x.astype(np.float64), y.astype(np.float64)
-        return cls(x, y, tuple(Patch(reduction, *offsets).evaluate()[0] for reduction in alone))
+        return cls(x, y, np.concatenate([Patch(r, *offsets).evaluate() for r in alone]))
 
     def on(self, empty: Scene) -> Scene:
         """Scene with the pixels put in place."""
@@ -291,11 +297,11 @@ class _Stamps:
             image[y[inside], x[inside]] = values[inside]
             image[~np.isfinite(clean)] = np.nan
             images.append(image)
-        return Scene(empty.reductions, tuple(images))
+        return Scene(empty.reductions, np.stack(images), empty.weights)
 
 
-def _calibration_covariance(fit: Fit, channels: Sequence[Channel]) -> Floats:
+def _calibration_covariance(fit: Fit, scene: Scene) -> Floats:
     """Errors that the image does not show: centre of the star, scatter of the PSF."""
-    centre = float(np.mean([channel.centre_err_px for channel in channels])) ** 2
-    flux = (fit.contrast * np.array([channel.star.scatter for channel in channels])) ** 2
+    centre = float(np.mean([channel.centre_err_px for channel in scene.channels])) ** 2
+    flux = (fit.contrast * np.array([channel.star.scatter for channel in scene.channels])) ** 2
     return np.diag(np.concatenate([[centre, centre], flux]))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spheredc_hpc.kernels.polar import sky_from_offset
-from spheredc_hpc.level2.sequence import Channel
+from spheredc_hpc.level2.scene import Scene
 from spheredc_hpc.level2.sources import Source
 from spheredc_hpc.level2.transmission import Transmission
 from spheredc_hpc.store.images import SOURCE_COLUMNS
@@ -35,21 +35,17 @@ class SourceRows:
     contrast_err: Floats
 
 
-def source_rows(
-    coronagraph: Transmission, channels: Sequence[Channel], sources: Sequence[Source], side: int
-) -> SourceRows:
+def source_rows(coronagraph: Transmission, scene: Scene, sources: Sequence[Source]) -> SourceRows:
     """Convert fits to separations, position angles and contrasts.
 
     Parameters
     ----------
     coronagraph : Transmission
         By which fluxes are divided.
-    channels : sequence of Channel
-        Pixel scales; positions refer to the first.
+    scene : Scene
+        Pixel scale of the images and the stars of the channels.
     sources : sequence of Source
         Fits and covariances.
-    side : int
-        Side of the images [px].
 
     Returns
     -------
@@ -57,7 +53,7 @@ def source_rows(
         Position errors are along axes, separation and position angle; those of the plate
         scale and of true north are not included.
     """
-    scale = channels[0].pixel_scale_mas
+    scale, side, channels = scene.pixel_scale_mas, scene.side, scene.channels
     known = np.array([channel.star.calibrated for channel in channels])
     table = np.zeros((len(sources), len(SOURCE_COLUMNS)))
     contrast = np.full((len(sources), len(channels)), np.nan)

@@ -40,7 +40,11 @@ class Telescope:
         white = np.fft.fft2(rng.standard_normal((n, n)))
         screen = np.fft.ifft2(white / np.maximum(frequency, 1.0)).real * self.aperture
         inside = self.aperture > 0
-        screen[inside] -= screen[inside].mean()
+        # A tilt would move star and companions, and their true places with them.
+        y, x = np.meshgrid(self.axis, self.axis, indexing="ij")
+        plane = np.stack([np.ones(inside.sum()), x[inside], y[inside]], axis=1)
+        fitted = np.linalg.lstsq(plane, screen[inside], rcond=None)[0]
+        screen[inside] -= plane @ fitted
         return screen / screen[inside].std()
 
     def field(self, time, wavelength_um, x_px, y_px, scale_mas, coronagraph):
