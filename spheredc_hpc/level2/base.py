@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 
 from spheredc_hpc.kernels import buffers
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
 from spheredc_hpc.level2.tracks import Pieces, spread
 
+Array = Any
 Frames = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
@@ -36,7 +38,7 @@ class Base(Protocol):
     order: Indices
     place: Indices
 
-    def columns(self, index: Indices) -> Frames:
+    def columns(self, index: Indices) -> Array:
         """Columns of the given flat pixel indices, shape (n_row, n); a view where it can be."""
         ...
 
@@ -46,7 +48,7 @@ class Base(Protocol):
 
 
 class ArrayBase:
-    """Pixels in one array, one row a frame.
+    """Pixels in one array of the library of the frames, one row a frame.
 
     Parameters
     ----------
@@ -61,45 +63,66 @@ class ArrayBase:
     """
 
     def __init__(
-        self, frames: Frames, order: Indices, *, centred: bool, added: Sequence[Pieces] = ()
+        self, frames: Array, order: Indices, *, centred: bool, added: Sequence[Pieces] = ()
     ) -> None:
-        count, pixels = frames.shape[0], frames.shape[1] * frames.shape[2]
-        flat = frames.reshape(count, pixels)
+        count, side = frames.shape[0], frames.shape[-1]
         self.order = order
         self.n_row = count + int(centred)
-        self.place = np.full(pixels, -1, np.int64)
+        self.place = np.full(side * side, -1, np.int64)
         self.place[order] = np.arange(order.size)
-        self.values = buffers.empty((self.n_row, order.size))
-        whole = order.size == pixels and bool(np.array_equal(order, np.arange(pixels)))
+        if is_numpy_array(frames):
+            self.values: Array = self._filled(frames, added, centred=centred)
+        else:
+            self.values = self._gathered(frames, added, centred=centred)
+
+    def _filled(self, frames: Frames, added: Sequence[Pieces], *, centred: bool) -> Frames:
+        count, pixels = frames.shape[0], self.place.size
+        flat = frames.reshape(count, pixels)
+        values = buffers.empty((self.n_row, self.order.size))
+        whole = bool(np.array_equal(self.order, np.arange(pixels)))
 
         def fill(i: int) -> None:
             if whole:
-                self.values[i] = flat[i]
+                values[i] = flat[i]
             else:
-                np.take(flat[i], order, out=self.values[i], mode="clip")
-            buffers.release(frames)
-            self.release()
+                np.take(flat[i], self.order, out=values[i], mode="clip")
+
+        def centre(block: slice) -> None:
+            part = values[:-1, block]
+            mean = part.mean(axis=0, dtype=np.float64).astype(np.float32)
+            part -= mean
+            values[-1, block] = mean
 
         map_ordered(fill, range(count))
-        spread(self.values, self.place, added)
+        spread(values, self.place, added)
         if centred:
-            map_ordered(self._centre, blocks(order.size, BLOCK_PIXELS))
-        self.release()
+            map_ordered(centre, blocks(self.order.size, BLOCK_PIXELS))
+        buffers.release(values)
+        return values
 
-    def _centre(self, block: slice) -> None:
-        part = self.values[:-1, block]
-        mean = part.mean(axis=0, dtype=np.float64).astype(np.float32)
-        part -= mean
-        self.values[-1, block] = mean
-        self.release()
+    def _gathered(self, frames: Array, added: Sequence[Pieces], *, centred: bool) -> Array:
+        xp = array_namespace(frames)
+        flat = xp.reshape(frames, (frames.shape[0], self.place.size))
+        values = xp.take(flat, xp.asarray(self.order), axis=1)
+        if added:
+            change = np.zeros((frames.shape[0], self.order.size), np.float32)
+            spread(change, self.place, added)
+            values = values + xp.asarray(change)
+        if not centred:
+            return values
+        mean = xp.mean(xp.astype(values, xp.float64), axis=0, keepdims=True)
+        mean = xp.astype(mean, xp.float32)
+        return xp.concat([values - mean, mean])
 
-    def columns(self, index: Indices) -> Frames:
+    def columns(self, index: Indices) -> Array:
         """Columns of the given flat pixel indices, shape (n_row, n); a view where it can be."""
         place = self.place[index]
         if place.size and place[-1] - place[0] + 1 == place.size and np.all(np.diff(place) == 1):
-            return np.asarray(self.values[:, place[0] : place[-1] + 1])
-        return np.take(self.values, place, axis=1)
+            return self.values[:, int(place[0]) : int(place[-1]) + 1]
+        xp = array_namespace(self.values)
+        return xp.take(self.values, xp.asarray(place), axis=1)
 
     def release(self) -> None:
         """Let go of memory that can be had again."""
-        buffers.release(self.values)
+        if is_numpy_array(self.values):
+            buffers.release(self.values)

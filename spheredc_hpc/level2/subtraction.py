@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 
 from spheredc_hpc.errors import DataError
@@ -25,6 +26,7 @@ from spheredc_hpc.level2.tracks import Companion, groups_of, pieces_of
 from spheredc_hpc.level2.traits import LinearSettings, traits_of
 from spheredc_hpc.registry import Entry
 
+Array = Any
 Floats = NDArray[np.float64]
 Frames = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -97,11 +99,10 @@ class Subtraction:
         if rows.covered is not None:
             self.parts = split_by_coverage(planned, rows.covered, rows.least_channels)
         self.zones = tuple(part.zone for part in self.parts)
-        order = np.concatenate([_fitted_first(zone) for zone in self.zones])
+        self._pixels = [_fitted_first(zone) for zone in self.zones]
+        order = np.concatenate(self._pixels)
         pieces = pieces_of(rows, self.groups, self.companions)
         self.base = ArrayBase(rows.frames, order, centred=self.linear, added=pieces)
-        self._line = np.full(rows.frames.shape[0], -1)
-        self._line[rows.table.targets] = np.arange(rows.table.targets.size)
         self._solved: list[tuple[Block, ...] | None] = [None] * len(self.zones)
         self._sums: list[tuple[Floats, ...] | None] = [None] * len(self.zones)
 
@@ -145,11 +146,12 @@ class Subtraction:
             self._sums[zone] = held
         return held
 
-    def picked(self, columns: Frames, group: Indices) -> Frames:
+    def picked(self, columns: Array, group: Indices) -> Array:
         """Rows of a group and the mean row; a view if those are all."""
         if group.size == self.base.n_row - 1:
             return columns
-        return columns[self.with_mean(group)]
+        xp = array_namespace(columns)
+        return xp.take(columns, xp.asarray(self.with_mean(group)), axis=0)
 
     def with_mean(self, group: Indices) -> Indices:
         """Rows of the base for a group of rows: these, then the mean row."""
@@ -205,8 +207,7 @@ class Subtraction:
         held = self._solved[zone]
         if held is None:
             held = tuple(
-                block._replace(matrix=block.matrix.astype(np.float32))
-                for block in self.operator(zone)
+                block._replace(matrix=_single(block.matrix)) for block in self.operator(zone)
             )
             self._solved[zone] = held
         return held
@@ -222,7 +223,7 @@ class Subtraction:
 
     # ---------------------------------------------------------------- residuals
 
-    def residuals(self, count: int = 0) -> Frames:
+    def residuals(self, count: int = 0) -> Array:
         """Make the residuals of all targets on the grid of the rows.
 
         Parameters
@@ -236,22 +237,11 @@ class Subtraction:
             Not derotated; zero where a target takes no part.
         """
         targets, side = self.rows.table.targets, self.rows.side
-        flat = buffers.zeros((targets.size, side * side))
         if self.linear:
             self.solve_all()
-
-            def fill(task: tuple[int, slice]) -> None:
-                self._fill(flat, self._line, count, *task)
-                self.base.release()
-                buffers.release(flat)
-
-            pieces = [
-                (number, piece)
-                for number, zone in enumerate(self.zones)
-                for piece in blocks(zone.subtraction.size, BLOCK_PIXELS)
-            ]
-            map_ordered(fill, pieces)
-        elif self.traits.framewise:
+            return self.some_residuals(targets, count)
+        flat = buffers.zeros((targets.size, side * side))
+        if self.traits.framewise:
             put_columns(flat, self.base.order, self.run_on(self.base.values)[targets])
         else:
             for number, zone in enumerate(self.zones):
@@ -261,30 +251,63 @@ class Subtraction:
         buffers.release(flat)
         return flat.reshape(-1, side, side)
 
-    def some_residuals(self, targets: Indices, count: int = 0) -> Frames:
+    def some_residuals(self, targets: Indices, count: int = 0) -> Array:
         """Make the residuals of some targets of a method with coefficients, in their order."""
         side = self.rows.side
-        flat = np.zeros((targets.size, side * side), np.float32)
-        line = np.full(self._line.size, -1)
+        line = np.full(self.rows.frames.shape[0], -1)
         line[targets] = np.arange(targets.size)
-        for number, zone in enumerate(self.zones):
-            self._fill(flat, line, count, number, slice(0, zone.subtraction.size))
+        if not is_numpy_array(self.base.values):
+            return self._gathered(line, targets.size, count)
+        flat = buffers.zeros((targets.size, side * side))
+
+        def fill(task: tuple[int, slice]) -> None:
+            number, piece = task
+            pixels = self._pixels[number][piece]
+            for lines, values in self._values(number, pixels, line, count):
+                put_columns(flat, pixels, values, lines)
+
+        pieces = [
+            (number, piece)
+            for number, pixels in enumerate(self._pixels)
+            for piece in blocks(pixels.size, BLOCK_PIXELS)
+        ]
+        map_ordered(fill, pieces)
+        self.base.release()
+        buffers.release(flat)
         return flat.reshape(-1, side, side)
 
-    def _fill(self, flat: Frames, line: Indices, count: int, number: int, piece: slice) -> None:
-        """Residuals in a piece of a zone of those targets that have a line."""
-        pixels = _fitted_first(self.zones[number])[piece]
+    def _gathered(self, line: Indices, size: int, count: int) -> Array:
+        """Residuals of those targets that have a line, on other array libraries."""
+        xp, side = array_namespace(self.base.values), self.rows.side
+        zones = []
+        for number, pixels in enumerate(self._pixels):
+            found = list(self._values(number, pixels, line, count))
+            nothing = xp.zeros((1, pixels.size), dtype=xp.float32)
+            stack = xp.concat([*(values for _, values in found), nothing])
+            at = np.full(size, stack.shape[0] - 1)
+            lines = np.concatenate([np.zeros(0, np.int64), *(lines for lines, _ in found)])
+            at[lines] = np.arange(lines.size)
+            zones.append(xp.take(stack, xp.asarray(at), axis=0))
+        flat = xp.concat([*zones, xp.zeros((size, 1), dtype=xp.float32)], axis=1)
+        place = np.where(self.base.place >= 0, self.base.place, self.base.order.size)
+        return xp.reshape(xp.take(flat, xp.asarray(place), axis=1), (size, side, side))
+
+    def _values(
+        self, number: int, pixels: Indices, line: Indices, count: int
+    ) -> Iterator[tuple[Indices, Array]]:
+        """Residuals at pixels of a zone of those targets that have a line, block by block."""
         columns = self.base.columns(pixels)
         for block in self.solved(number):
             wanted = np.flatnonzero(line[block.targets] >= 0)
             if not wanted.size:
                 continue
-            matrix = block.matrix[count]
+            matrix = block.matrix[count, ...]
             if wanted.size < block.targets.size:
-                matrix = matrix[wanted]
+                xp = array_namespace(matrix)
+                matrix = xp.take(matrix, xp.asarray(wanted), axis=0)
             values = matrix[:, :-1] @ self.picked(columns, block.rows[:-1])
             values += matrix[:, -1:]
-            put_columns(flat, pixels, values, line[block.targets[wanted]])
+            yield line[block.targets[wanted]], values
 
     def target_order(self) -> Indices:
         """All targets, those of one clique beside each other."""
@@ -336,6 +359,11 @@ class Subtraction:
         whole[:, self.base.order] = columns
         found = self.method.entry.run(whole.reshape(-1, side, side), None, self.method.settings)
         return np.asarray(found.reshape(columns.shape[0], -1)[:, self.base.order], np.float32)
+
+
+def _single(matrix: Array) -> Array:
+    xp = array_namespace(matrix)
+    return xp.astype(matrix, xp.float32)
 
 
 def _fitted_first(zone: Zone) -> Indices:
