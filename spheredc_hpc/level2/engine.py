@@ -9,11 +9,11 @@ what a change does.
 from __future__ import annotations
 
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spheredc_hpc.kernels import buffers
 from spheredc_hpc.level2.imaging import Imaging, seen_pixels
 from spheredc_hpc.level2.solve import Block
 from spheredc_hpc.level2.subtraction import Method, Subtraction
@@ -21,6 +21,7 @@ from spheredc_hpc.level2.tracks import Companion
 
 __all__ = ["Block", "Companion", "Floats", "Frames", "Method", "Reduction"]
 
+Array = Any
 Floats = NDArray[np.float64]
 Frames = NDArray[np.float32]
 
@@ -36,7 +37,7 @@ class Reduction(Subtraction):
         )
         return Imaging(self.rows, self.method.combination, self.method.rotation, seen)
 
-    def images(self, count: int = 0) -> Frames:
+    def images(self, count: int = 0) -> Array:
         """Make the images of all channels.
 
         Parameters
@@ -47,25 +48,22 @@ class Reduction(Subtraction):
         Returns
         -------
         array of float32, shape (n_channel, side, side)
-            North up, on the native pixels of each channel; NaN where not valid.
+            North up, on image pixels; NaN where not valid. In the array library of the frames.
         """
-        summed = self.method.combination in ("mean", "weighted")
-        if self.linear and summed and not buffers.in_scratch():
+        if self.linear and self.method.combination in ("mean", "weighted"):
             self.solve_all()
             make = partial(self.some_residuals, count=count)
             return self.imaging.summed(make, self.target_order())
         return self.imaging.combined(self.derotated(count))
 
-    def image(self) -> Frames:
+    def image(self) -> Array:
         """Image of the first channel, shape (side, side), NaN where not valid."""
-        return np.asarray(self.images()[0])
+        return self.images()[0, ...]
 
-    def by_count(self) -> dict[int, Frames]:
+    def by_count(self) -> dict[int, Array]:
         """Images for each of `counts`, each of shape (n_channel, side, side)."""
         return {number: self.images(k) for k, number in enumerate(self.counts)}
 
-    def derotated(self, count: int = 0) -> Frames:
-        """Residuals of all targets at native scale and north up, (n_target, side, side)."""
-        frames = self.residuals(count)
-        self.imaging.turn_all(frames)
-        return frames
+    def derotated(self, count: int = 0) -> Array:
+        """Residuals of all targets at image scale and north up, (n_target, side, side)."""
+        return self.imaging.turned(self.residuals(count), self.rows.table.targets)

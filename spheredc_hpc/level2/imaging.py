@@ -8,24 +8,28 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from spheredc_hpc.kernels.accumulate import add_frames
 from spheredc_hpc.kernels.combine import Combination, combine_frames
-from spheredc_hpc.kernels.parallel import blocks, map_ordered
-from spheredc_hpc.kernels.rotate import rotate_fft
+from spheredc_hpc.kernels.masks import turn_mask
+from spheredc_hpc.kernels.polar import radius_map
+from spheredc_hpc.kernels.rotate import rotate_frames
 from spheredc_hpc.kernels.warp import WarpMethod, warp_frames
 from spheredc_hpc.level2.rows import Rows
 
+Array = Any
 Floats = NDArray[np.float64]
-Frames = NDArray[np.float32]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Make = Callable[[Indices], Frames]
+Make = Callable[[Indices], Array]
 
-# Targets made and turned at a time: fixed shares of all, so that sums do not depend on threads.
-_LEAST_BATCH = 16
-_MOST_BATCHES = 16
+# Targets of one batch, at least, and batches, at most: fixed, so that sums do not depend on
+# threads.
+_LEAST_BATCH = 32
+_MOST_BATCHES = 8
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,11 @@ class Imaging:
     ----------
     rows : Rows
         Angles, scales and native channels.
-    combination : {"mean", "median", "weighted"}
+    combination : {"mean", "median", "weighted", "trimmed"}
         How frames are combined.
     rotation : {"fft", "interpolated"}
-        How frames are turned; those of several channels are always interpolated.
+        How frames are turned; rescaled ones are always interpolated, with "fft" by longer
+        filters.
     seen : array of bool, shape (n_channel, side, side)
         Pixels of the rows of each channel that have a residual.
     """
@@ -51,7 +56,7 @@ class Imaging:
 
     # ---------------------------------------------------------------- images
 
-    def combined(self, frames: Frames) -> Frames:
+    def combined(self, frames: Array) -> Array:
         """Combine turned frames.
 
         Parameters
@@ -64,19 +69,27 @@ class Imaging:
         array of float32, shape (n_channel, side, side)
             On image pixels, NaN where not valid.
         """
+        xp = array_namespace(frames)
         targets = self.rows.table.targets
-        count, side = len(self.rows.channels), self.rows.side
-        images = np.full((count, side, side), np.nan, np.float32)
+        images = []
         for k, own in enumerate(self.by_channel(targets)):
-            if own.size:
-                stack = frames if count == 1 else frames[np.searchsorted(targets, own)]
-                valid = self.valid(k, own)
-                weights = self.weights(own)[:, None, None]
-                images[k] = combine_frames(stack, self.combination, valid=valid, weights=weights)
-                images[k][~self.mask(k, valid)] = np.nan
-        return images
+            if not own.size:
+                images.append(xp.full(frames.shape[1:], xp.nan, dtype=frames.dtype))
+                continue
+            whole = own.size == targets.size
+            stack = frames if whole else _some(xp, frames, np.searchsorted(targets, own))
+            valid = self.valid(k, own)
+            image = combine_frames(
+                stack,
+                self.combination,
+                valid=None if valid is None else xp.asarray(valid),
+                weights=xp.asarray(self.weights(own)[:, None, None]),
+            )
+            counted = None if valid is None else valid.sum(axis=0)
+            images.append(self._masked(xp, image, k, counted))
+        return xp.stack(images)
 
-    def summed(self, make: Make, order: Indices) -> Frames:
+    def summed(self, make: Make, order: Indices) -> Array:
         """Make mean images: residuals are made, turned, added and forgotten.
 
         Parameters
@@ -92,43 +105,29 @@ class Imaging:
         array of float32, shape (n_channel, side, side)
             On image pixels, NaN where not valid.
         """
-        count, side = len(self.rows.channels), self.rows.side
-        weights = np.ones(self.rows.frames.shape[0])
-        if self.combination == "weighted":
-            weights[order] = self.weights(order)
-        channel = self.rows.table.channel
+        sums: dict[int, _Sum] = {}
+        for batch in self.batches(order):
+            frames = self.turned(make(batch), batch)
+            xp = array_namespace(frames)
+            channel = self.rows.table.channel[batch]
+            for k in np.unique(channel).tolist():
+                mine = np.flatnonzero(channel == k)
+                part = frames if mine.size == batch.size else _some(xp, frames, mine)
+                own = sums.setdefault(k, _Sum(xp, part.shape[1:]))
+                weights = self.weights(batch[mine])
+                own.add(part, weights, self.valid(k, batch[mine]))
+        images = []
+        for k in range(len(self.rows.channels)):
+            if k in sums:
+                images.append(self._masked(xp, sums[k].mean(), k, sums[k].counted))
+            else:
+                images.append(xp.full(frames.shape[1:], xp.nan, dtype=frames.dtype))
+        return xp.stack(images)
 
-        def add(batch: Indices) -> list[tuple[int, Floats, Floats | float, NDArray[Any] | int]]:
-            frames = make(batch)
-            self.turn(frames, batch)
-            sums = []
-            for k in np.unique(channel[batch]):
-                mine = np.flatnonzero(channel[batch] == k)
-                total = np.zeros((side, side))
-                valid = self.valid(int(k), batch[mine])
-                for i, at in enumerate(mine):
-                    part = weights[batch[at]] * frames[at].astype(np.float64)
-                    total += part if valid is None else np.where(valid[i], part, 0.0)
-                weight: Floats | float = float(weights[batch[mine]].sum())
-                number: NDArray[Any] | int = mine.size
-                if valid is not None:
-                    weight = np.tensordot(weights[batch[mine]], valid, 1)
-                    number = valid.sum(axis=0)
-                sums.append((int(k), total, weight, number))
-            return sums
-
-        total, weight = np.zeros((count, side, side)), np.zeros((count, side, side))
-        number = np.zeros((count, side, side), np.int64)
-        for part in map_ordered(add, self.batches(order)):
-            for k, *added in part:
-                total[k] += added[0]
-                weight[k] += added[1]
-                number[k] += added[2]
-        mean = np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
-        images = mean.astype(np.float32)
-        for k, targets in enumerate(self.by_channel(order)):
-            images[k][~self._within(k) | (2 * number[k] < max(targets.size, 1))] = np.nan
-        return np.asarray(images)
+    def _masked(self, xp: Any, image: Array, channel: int, counted: Indices | None) -> Array:
+        """Blank what is outside of the radii, or seen in less than half of the frames."""
+        mask = self.mask(channel, counted)
+        return xp.where(xp.asarray(mask), image, xp.asarray(xp.nan, dtype=image.dtype))
 
     # ---------------------------------------------------------------- frames
 
@@ -143,45 +142,59 @@ class Imaging:
         return [np.sort(targets[channel == k]) for k in range(len(self.rows.channels))]
 
     def weights(self, targets: Indices) -> Floats:
-        """Weight of each target in a weighted mean."""
+        """Weight of each target in the mean: 1, or that of its frame in a weighted one."""
+        if self.combination != "weighted":
+            return np.ones(targets.size)
         table, channels = self.rows.table, self.rows.channels
         return np.array(
             [channels[table.channel[i]].frame_weight[table.time[i]] for i in targets], np.float64
         )
 
-    def turn_all(self, frames: Frames) -> None:
-        """Bring the residuals of all targets to image pixels and north up, in place."""
-        targets = self.rows.table.targets
+    def turned(self, frames: Array, targets: Indices) -> Array:
+        """Bring frames to image pixels and north up, in the unit of the cube.
 
-        def turn(batch: slice) -> None:
-            self.turn(frames[batch], targets[batch])
-
-        map_ordered(turn, blocks(targets.size, _LEAST_BATCH))
-
-    def turn(self, frames: Frames, targets: Indices) -> None:
-        """Bring frames to image pixels and north up, in the unit of the cube, in place."""
-        angles = self.rows.table.rotation.middle_deg[targets]
+        NumPy frames are changed in place.
+        """
+        xp = array_namespace(frames)
+        out = frames if is_numpy_array(frames) else None
+        angles = self.rows.table.rotation.middle_deg[targets].tolist()
         zoom, factor = self.rows.zoom[targets], self.rows.factor[targets]
         if self.rotation == "fft" and np.all(zoom == 1):
             # Phase ramps reach far: what is filled in beside the star would ring in the field.
-            for i, angle in enumerate(angles):
-                frames[i] = rotate_fft(frames[i], float(angle))
+            frames = rotate_frames(frames, angles, "fft", out)
         else:
-            for i, channel in enumerate(self.rows.table.channel[targets]):
-                nearest = self._nearest[channel]
+            frames = self._filled(frames, targets)
+            method: WarpMethod = "accurate" if self.rotation == "fft" else "interpolated"
+            frames = warp_frames(frames, angles, zoom.tolist(), method=method, out=out)
+        if np.any(factor != 1):
+            scale = xp.asarray(factor.astype(np.float32)[:, None, None])
+            frames = np.multiply(frames, scale, out=out) if out is not None else frames * scale
+        return frames
+
+    def _filled(self, frames: Array, targets: Indices) -> Array:
+        """Give pixels without a residual the value of the nearest one that has one."""
+        xp = array_namespace(frames)
+        channel = self.rows.table.channel[targets]
+        if is_numpy_array(frames):
+            for i, k in enumerate(channel):
+                nearest = self.nearest[k]
                 if nearest is not None:
                     frames[i] = frames[i].ravel()[nearest]
-            method: WarpMethod = "accurate" if self.rotation == "fft" else "interpolated"
-            warp_frames(frames, list(angles), list(zoom), method=method, out=frames)
-        if np.any(factor != 1):
-            frames *= factor.astype(np.float32)[:, None, None]
+            return frames
+        side = self.rows.side
+        whole = np.arange(side * side).reshape(side, side)
+        places = [whole if self.nearest[k] is None else self.nearest[k] for k in channel]
+        return xp.stack(
+            [
+                xp.take(xp.reshape(frames[i, ...], (-1,)), xp.asarray(np.ravel(place)))
+                for i, place in enumerate(places)
+            ]
+        ).reshape(frames.shape)
 
     def from_image(self, dx_px: Any, dy_px: Any, target: int) -> tuple[Any, Any]:
         """Offsets on the row of a target from those on the image of its channel [px]."""
-        angle, zoom = (
-            np.deg2rad(self.rows.table.rotation.middle_deg[target]),
-            self.rows.zoom[target],
-        )
+        angle = np.deg2rad(self.rows.table.rotation.middle_deg[target])
+        zoom = self.rows.zoom[target]
         cosine, sine = zoom * np.cos(angle), zoom * np.sin(angle)
         return cosine * dx_px + sine * dy_px, cosine * dy_px - sine * dx_px
 
@@ -191,9 +204,8 @@ class Imaging:
         """Where turned frames hold a residual, shape (n, side, side); None: all that matters."""
         if self._complete[channel]:
             return None
-        side = self.rows.side
-        y, x = np.mgrid[:side, :side] - side // 2
-        return np.stack([self.seen_at(x, y, int(target)) for target in targets])
+        angles = self.rows.table.rotation.middle_deg[targets]
+        return turn_mask(self.seen[channel], angles, self.rows.zoom[targets])
 
     def seen_at(self, dx_px: Any, dy_px: Any, target: int) -> Mask:
         """Whether the pixel nearest to offsets on the image has a residual in a row."""
@@ -210,8 +222,7 @@ class Imaging:
     def _complete(self) -> list[bool]:
         """Whether every pixel that a channel's image needs is seen in all of its rows."""
         side = self.rows.side
-        y, x = np.mgrid[:side, :side] - side // 2
-        radius = np.hypot(x, y)
+        radius = radius_map((side, side))
         found = []
         for k, targets in enumerate(self.by_channel(self.rows.table.targets)):
             zoom = self.rows.zoom[targets]
@@ -223,7 +234,7 @@ class Imaging:
         return found
 
     @cached_property
-    def _nearest(self) -> list[Indices | None]:
+    def nearest(self) -> list[Indices | None]:
         """Nearest pixel with a residual for each pixel of a channel; None if all have one.
 
         Interpolation beside the edge of what is seen finds these values there, not a step.
@@ -247,19 +258,61 @@ class Imaging:
         native = self.rows.channels[channel]
         return native.inner_px * pixels, native.outer_px * pixels
 
-    def _within(self, channel: int) -> Mask:
-        side = self.rows.side
-        y, x = np.mgrid[:side, :side] - side // 2
-        radius = np.hypot(x, y)
-        low, high = self._radii(channel)
-        return np.asarray((radius >= low) & (radius <= high), np.bool_)
+    def mask(self, channel: int, counted: Indices | None) -> Mask:
+        """Mark the valid pixels of an image.
 
-    def mask(self, channel: int, valid: Mask | None) -> Mask:
-        """Mark the valid pixels of an image: within its radii, seen in half of the frames."""
-        inside = self._within(channel)
-        if valid is not None:
-            inside &= 2 * valid.sum(axis=0) >= valid.shape[0]
-        return inside
+        Parameters
+        ----------
+        channel : int
+            Channel.
+        counted : array of int64, shape (side, side), or None
+            Frames that see each pixel; None: all.
+
+        Returns
+        -------
+        array of bool, shape (side, side)
+            Within the radii and seen in at least half of the frames.
+        """
+        radius = radius_map((self.rows.side, self.rows.side))
+        low, high = self._radii(channel)
+        inside = (radius >= low) & (radius <= high)
+        if counted is not None:
+            number = int(np.sum(self.rows.table.channel[self.rows.table.targets] == channel))
+            inside &= (counted > 0) & (2 * counted >= number)
+        return np.asarray(inside, np.bool_)
+
+
+class _Sum:
+    """Weighted sum of the frames of one channel."""
+
+    def __init__(self, xp: Any, shape: tuple[int, ...]) -> None:
+        self.xp = xp
+        self.total = xp.zeros(shape, dtype=xp.float64)
+        self.weight = np.zeros(shape)
+        self.counted: Indices | None = None
+        self._frames = 0
+
+    def add(self, frames: Array, weights: Floats, valid: Mask | None) -> None:
+        """Add frames."""
+        xp = self.xp
+        given = None if valid is None else xp.asarray(valid)
+        self.total = add_frames(self.total, frames, xp.asarray(weights), given)
+        if valid is None:
+            self.weight += weights.sum()
+        else:
+            counted = valid.sum(axis=0)
+            self.counted = counted if self.counted is None else self.counted + counted
+            self.weight = add_frames(self.weight, valid.astype(np.float32), weights)
+
+    def mean(self) -> Array:
+        """Weighted mean, NaN where no frame counts."""
+        xp = self.xp
+        weight = xp.asarray(np.where(self.weight > 0, self.weight, np.nan))
+        return xp.astype(self.total / weight, xp.float32)
+
+
+def _some(xp: Any, frames: Array, index: Indices) -> Array:
+    return xp.take(frames, xp.asarray(index), axis=0)
 
 
 def seen_pixels(rows: Rows, parts: Sequence[tuple[Indices, Indices]]) -> Mask:

@@ -119,7 +119,7 @@ class Patch:
             spread(base, self._place, pieces)
             for number, inside in self._zones.items():
                 out[:, inside] = reduction.run_on(np.ascontiguousarray(base[:, inside]), number)
-            return out[self._targets]
+            return np.asarray(out[self._targets])
         values = reduction.base.values.copy()
         spread(values, reduction.base.place, pieces)
         place = reduction.base.place
@@ -130,7 +130,7 @@ class Patch:
             zone = reduction.zones[number].subtraction
             found = reduction.run_on(np.ascontiguousarray(values[:, place[zone]]), number)
             out[:, inside] = found[:, np.searchsorted(zone, self._index[inside])]
-        return out[self._targets]
+        return np.asarray(out[self._targets])
 
     # ---------------------------------------------------------------- combination
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
+from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.level2.eligibility import Core, allowed_rows
 from spheredc_hpc.level2.linear import centred_gram, centring, residual_matrices
 from spheredc_hpc.level2.regions import Zone
@@ -78,13 +80,17 @@ class Solver:
             From base and ones to their residuals.
         """
         table, own = self.rows.table.of(group), self.rows.own
-        lift = centring(sums, self.settings.centre, None if own else table.time < 0)
+        xp = array_namespace(sums)
+        serving = None if own else xp.asarray(table.time < 0)
+        lift = centring(sums, self.settings.centre, serving)
         gram = centred_gram(sums, lift)
         rules = self.settings.references
-        allowed = allowed_rows(table, zone, gram, self.core, rules, own=own).allowed
+        seen = as_numpy(gram) if rules.max_references is not None else np.zeros((0, 0))
+        allowed = allowed_rows(table, zone, seen, self.core, rules, own=own).allowed
         targets = table.targets
-        found = self.coefficients(Problem(gram, targets, allowed), self.settings)
-        return targets, residual_matrices(found, targets, lift)
+        given = xp.asarray(targets)
+        found = self.coefficients(Problem(gram, given, xp.asarray(allowed)), self.settings)
+        return targets, residual_matrices(found, given, lift)
 
 
 def one_step(
