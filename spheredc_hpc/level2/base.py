@@ -86,18 +86,20 @@ class ArrayBase:
                 values[i] = flat[i]
             else:
                 np.take(flat[i], self.order, out=values[i], mode="clip")
+            buffers.release(frames)
+            buffers.release(values)
 
         def centre(block: slice) -> None:
             part = values[:-1, block]
             mean = part.mean(axis=0, dtype=np.float64).astype(np.float32)
             part -= mean
             values[-1, block] = mean
+            buffers.release(values)
 
         map_ordered(fill, range(count))
         spread(values, self.place, added)
         if centred:
             map_ordered(centre, blocks(self.order.size, BLOCK_PIXELS))
-        buffers.release(values)
         return values
 
     def _gathered(self, frames: Array, added: Sequence[Pieces], *, centred: bool) -> Array:

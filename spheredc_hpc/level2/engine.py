@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spheredc_hpc.kernels import buffers
 from spheredc_hpc.level2.imaging import Imaging, seen_pixels
 from spheredc_hpc.level2.solve import Block
 from spheredc_hpc.level2.subtraction import Method, Subtraction
@@ -50,7 +51,9 @@ class Reduction(Subtraction):
         array of float32, shape (n_channel, side, side)
             North up, on image pixels; NaN where not valid. In the array library of the frames.
         """
-        if self.linear and self.method.combination in ("mean", "weighted"):
+        summed = self.method.combination in ("mean", "weighted")
+        # Batches of targets go through all pixels again and again: not where those lie on disk.
+        if self.linear and summed and not buffers.in_scratch():
             self.solve_all()
             make = partial(self.some_residuals, count=count)
             return self.imaging.summed(make, self.target_order())

@@ -265,6 +265,8 @@ class Subtraction:
             pixels = self._pixels[number][piece]
             for lines, values in self._values(number, pixels, line, count):
                 put_columns(flat, pixels, values, lines)
+            self.base.release()
+            buffers.release(flat)
 
         pieces = [
             (number, piece)
@@ -272,8 +274,6 @@ class Subtraction:
             for piece in blocks(pixels.size, BLOCK_PIXELS)
         ]
         map_ordered(fill, pieces)
-        self.base.release()
-        buffers.release(flat)
         return flat.reshape(-1, side, side)
 
     def _gathered(self, line: Indices, size: int, count: int) -> Array:
