@@ -286,12 +286,12 @@ def test_companion_is_found_near_its_place_and_stands_out_only_if_it_is_there(be
     noise = np.random.default_rng(2).standard_normal((101, 101))
     y, x = np.mgrid[:101, :101]
     spot = np.exp(-4 * np.log(2) * ((x - 59) ** 2 + (y - 35) ** 2) / 4.8**2)
-    found = bench.compare.companion(noise + 20 * spot, 4.8)
+    found = bench.compare.companion(noise + 20 * spot, 4.8, (58, 36))
     assert abs(found["x"] - 59) <= 1
     assert abs(found["y"] - 35) <= 1
     # 261 counts in an aperture whose noise is 4.3; its wings in two of twenty references leave 25.
     assert found["snr"] > 15
-    assert bench.compare.companion(noise, 4.8)["snr"] < 5
+    assert bench.compare.companion(noise, 4.8, (58, 36))["snr"] < 5
 
 
 def test_gates_tell_equal_results_from_different_ones(bench):

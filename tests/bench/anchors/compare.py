@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from anchors.inputs import Input
+from anchors.inputs import SCENES, Input
 from spheredc_hpc.kernels.snr import aperture_map, t_statistic
 
 # beta Pictoris b stands here on the frames of the real sequence, star on pixel (50, 50).
 B_XY = (58, 36)
-B_HALF_PX = 4
+HALF_PX = 4
 RADII_PX = (12.0, 16.6, 20.0, 30.0, 40.0)
 # Largest differences that the same arithmetic may show.
 SNR_GATE, PEAK_GATE, CONTRAST_GATE = 0.02, 0.015, 0.05
@@ -25,9 +25,22 @@ def load(folder: Path) -> Arrays:
     return {path.stem: np.load(path) for path in sorted(folder.glob("*.npy"))}
 
 
-def companion(image: np.ndarray, fwhm_px: float) -> dict[str, float]:
-    """Peak of beta Pictoris b, its pixel, and its S/N by the t statistic of its ring."""
-    (x, y), half = B_XY, B_HALF_PX
+def place(data: Input) -> tuple[int, int] | None:
+    """Pixel of the innermost companion on the north-up image, None if there is none."""
+    if data.name == "betapic":
+        return B_XY
+    if data.name not in SCENES:
+        return None
+    scene = SCENES[data.name]
+    share, angle_deg, _ = scene.companions[0]
+    radius, angle = share * scene.side, np.deg2rad(angle_deg)
+    middle = scene.side // 2
+    return round(middle + radius * np.cos(angle)), round(middle + radius * np.sin(angle))
+
+
+def companion(image: np.ndarray, fwhm_px: float, xy: tuple[int, int]) -> dict[str, float]:
+    """Peak of a companion, its pixel, and its S/N by the t statistic of its ring."""
+    (x, y), half = xy, HALF_PX
     near = np.nan_to_num(image[y - half : y + half + 1, x - half : x + half + 1], nan=-np.inf)
     row, column = np.unravel_index(np.argmax(near), near.shape)
     y, x = int(y - half + row), int(x - half + column)
@@ -80,8 +93,8 @@ def compare(data: Input, ours: Arrays, theirs: Arrays) -> dict[str, object]:
     -------
     dict
         ``images``, ``residuals`` and ``cube`` as `difference` has them, ``map`` with the median
-        and largest absolute difference, ``contrast`` as `curve_difference` has it, and for the
-        real sequence ``companion`` of both.
+        and largest absolute difference, ``contrast`` as `curve_difference` has it, and
+        ``companion`` of both.
     """
     side = data.frames.shape[-1]
     where = zone(side, data.fwhm_px, side / 2 - 2 * data.fwhm_px)
@@ -99,9 +112,11 @@ def compare(data: Input, ours: Arrays, theirs: Arrays) -> dict[str, object]:
         found["map"] = {"median": float(np.median(gap)), "largest": float(gap.max())}
     if "gaussian" in ours and "gaussian" in theirs:
         found["contrast"] = curve_difference(ours, theirs)
-    if data.name == "betapic" and images:
+    xy = place(data)
+    if xy is not None and images:
         pair = {"ours": ours["image"], "theirs": theirs["image"]}
-        found["companion"] = {key: companion(image, data.fwhm_px) for key, image in pair.items()}
+        measured = {key: companion(image, data.fwhm_px, xy) for key, image in pair.items()}
+        found["companion"] = measured
     return found
 
 

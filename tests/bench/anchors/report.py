@@ -91,7 +91,7 @@ def memory(rows: list[Row]) -> list[str]:
 
 def agreement(rows: list[Row]) -> list[str]:
     """Differences of the results."""
-    head = ["case", "input", "against", "S/N of b, ours / theirs", "peak of b, ours / theirs"]
+    head = ["case", "input", "against", "S/N, ours / theirs", "peak, ours / theirs"]
     body = []
     for row in rows:
         found = row["comparison"]
