@@ -247,7 +247,7 @@ def _characterised(
         alone = reductions_without(rows, method, rest)
         refined[i] = _refined(refined[i], alone, empty, [_place(f) for f in refined])
         stamps.append(_Stamps.of(alone, _place(refined[i]), empty.fwhm_px))
-    if len(refined) > 1:
+    if refined:
         empty = scene_without(rows, method, refined, empty.weights)
     places = [_place(fit) for fit in refined]
     labels = source_labels(empty.side, places, LABEL_FWHM * empty.fwhm_px)
