@@ -107,22 +107,26 @@ class Imaging:
         """
         sums: dict[int, _Sum] = {}
         for batch in self.batches(order):
-            frames = self.turned(make(batch), batch)
-            xp = array_namespace(frames)
-            channel = self.rows.table.channel[batch]
-            for k in np.unique(channel).tolist():
-                mine = np.flatnonzero(channel == k)
-                part = frames if mine.size == batch.size else _some(xp, frames, mine)
-                own = sums.setdefault(k, _Sum(xp, part.shape[1:]))
-                weights = self.weights(batch[mine])
-                own.add(part, weights, self.valid(k, batch[mine]))
+            self._add(sums, self.turned(make(batch), batch), batch)
+        xp = next(iter(sums.values())).xp
         images = []
         for k in range(len(self.rows.channels)):
             if k in sums:
                 images.append(self._masked(xp, sums[k].mean(), k, sums[k].counted))
             else:
-                images.append(xp.full(frames.shape[1:], xp.nan, dtype=frames.dtype))
+                side = self.rows.side
+                images.append(xp.full((side, side), xp.nan, dtype=xp.float32))
         return xp.stack(images)
+
+    def _add(self, sums: dict[int, _Sum], frames: Array, targets: Indices) -> None:
+        """Add turned frames to the sums of their channels."""
+        xp = array_namespace(frames)
+        channel = self.rows.table.channel[targets]
+        for k in np.unique(channel).tolist():
+            mine = np.flatnonzero(channel == k)
+            part = frames if mine.size == targets.size else _some(xp, frames, mine)
+            own = sums.setdefault(k, _Sum(xp, part.shape[1:]))
+            own.add(part, self.weights(targets[mine]), self.valid(k, targets[mine]))
 
     def _masked(self, xp: Any, image: Array, channel: int, counted: Indices | None) -> Array:
         """Blank what is outside of the radii, or seen in less than half of the frames."""
@@ -290,7 +294,6 @@ class _Sum:
         self.total = xp.zeros(shape, dtype=xp.float64)
         self.weight = np.zeros(shape)
         self.counted: Indices | None = None
-        self._frames = 0
 
     def add(self, frames: Array, weights: Floats, valid: Mask | None) -> None:
         """Add frames."""
