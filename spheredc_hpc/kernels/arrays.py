@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 def as_numpy(array: Any) -> NDArray[Any]:
     """Copy an array to the memory of the CPU; NumPy arrays are returned as they are."""
+    if isinstance(array, np.ndarray):
+        return array
     if is_cupy_array(array):
         return np.asarray(array.get())
-    return np.asarray(array)
+    return np.from_dlpack(array)

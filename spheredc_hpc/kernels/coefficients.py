@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, is_cupy_array
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.kernels.nonnegative import solve_nonnegative
 from spheredc_hpc.kernels.parallel import map_ordered
 from spheredc_hpc.kernels.solves import Inverse, batches, solve
@@ -39,11 +40,11 @@ def truncated_coefficients(
 
     Parameters
     ----------
-    gram : array of float64, shape (n, n)
-        Gram matrix of the rows; finite, symmetric, without negative eigenvalues.
+    gram : array of float64, shape (n, n) or (n_matrix, n, n)
+        Gram matrix of the rows, or several; finite, symmetric, without negative eigenvalues.
     targets : array of int, shape (n_target,)
         Row of each target.
-    allowed : array of bool, shape (n_target, n)
+    allowed : array of bool, shape (n_target, n) or (n_matrix, n_target, n)
         Rows that may serve each target. A target may serve itself.
     counts : sequence of int
         Numbers of modes, each at least 0; all cost one pass. Modes below round-off do not
@@ -51,7 +52,7 @@ def truncated_coefficients(
 
     Returns
     -------
-    array of float64, shape (n_count, n_target, n)
+    array of float64, shape (n_count, n_target, n) or (n_count, n_matrix, n_target, n)
         Coefficients, zero for rows that are not allowed.
 
     Raises
@@ -104,7 +105,7 @@ def thresholded_coefficients(
     if not 0 <= tolerance < 1:
         raise KernelInputError(f"tolerance={tolerance} outside 0..1")
     _check(gram, targets, allowed)
-    return solve(gram, targets, allowed, Inverse((gram.shape[0],), tolerance=tolerance))[0, :, :]
+    return solve(gram, targets, allowed, Inverse((gram.shape[-1],), tolerance=tolerance))[0, ...]
 
 
 def ridge_coefficients(gram: Array, targets: Array, allowed: Array, strength: float) -> Array:
@@ -136,7 +137,7 @@ def ridge_coefficients(gram: Array, targets: Array, allowed: Array, strength: fl
     if not strength >= 0:
         raise KernelInputError(f"strength={strength}, at least 0 wanted")
     _check(gram, targets, allowed)
-    return solve(gram, targets, allowed, Inverse((gram.shape[0],), strength=strength))[0, :, :]
+    return solve(gram, targets, allowed, Inverse((gram.shape[-1],), strength=strength))[0, ...]
 
 
 def positive_coefficients(gram: Array, targets: Array, allowed: Array) -> Array:
@@ -164,12 +165,11 @@ def positive_coefficients(gram: Array, targets: Array, allowed: Array) -> Array:
     """
     _check(gram, targets, allowed)
     xp = array_namespace(gram)
-    host = [_on_host(array) for array in (gram, targets, allowed)]
-    return xp.asarray(_solve_positive(*host))
-
-
-def _on_host(array: Array) -> NDArray[Any]:
-    return array.get() if is_cupy_array(array) else np.from_dlpack(array)
+    grams, rows, masks = (as_numpy(array) for array in (gram, targets, allowed))
+    if gram.ndim == 2:
+        return xp.asarray(_solve_positive(grams, rows, masks))
+    found = [_solve_positive(g, rows, m) for g, m in zip(grams, masks, strict=True)]
+    return xp.asarray(np.stack(found))
 
 
 def _solve_positive(gram: NDArray[Any], targets: NDArray[Any], allowed: NDArray[Any]) -> Array:
@@ -200,16 +200,18 @@ def _plain_positive(gram: NDArray[Any], target: int, allowed: NDArray[Any]) -> N
 
 def _check(gram: Array, targets: Array, allowed: Array) -> None:
     xp = array_namespace(gram, targets, allowed)
-    if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or gram.dtype != xp.float64:
+    square = gram.ndim in (2, 3) and gram.shape[-1] == gram.shape[-2]
+    if not square or gram.dtype != xp.float64:
         raise KernelInputError(f"float64 square Gram matrix wanted, got {gram.shape} {gram.dtype}")
-    if targets.ndim != 1 or allowed.shape != (targets.shape[0], gram.shape[0]):
+    wanted = (*gram.shape[:-2], targets.shape[0], gram.shape[-1])
+    if targets.ndim != 1 or allowed.shape != wanted:
         raise KernelInputError(
             f"{targets.shape} targets, allowed {allowed.shape} and Gram matrix {gram.shape} "
             "do not fit"
         )
     if allowed.dtype != xp.bool:
         raise KernelInputError(f"allowed is {allowed.dtype}, bool wanted")
-    if targets.shape[0] and not (0 <= int(xp.min(targets)) <= int(xp.max(targets)) < gram.shape[0]):
-        raise KernelInputError(f"a target is outside of the {gram.shape[0]} rows")
+    if targets.shape[0] and not (0 <= int(xp.min(targets)) <= int(xp.max(targets)) < gram.shape[-1]):
+        raise KernelInputError(f"a target is outside of the {gram.shape[-1]} rows")
     if not bool(xp.all(xp.isfinite(gram))):
         raise KernelInputError("the Gram matrix is not finite")

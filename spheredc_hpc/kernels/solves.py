@@ -85,34 +85,43 @@ class Inverse:
 
 
 def solve(gram: Array, targets: Array, allowed: Array, inverse: Inverse) -> Array:
-    """Evaluate ``f(A) g`` for every target.
+    """Evaluate ``f(A) g`` for every target of one Gram matrix or of each of a stack.
 
     Parameters
     ----------
-    gram : array of float64, shape (n, n)
+    gram : array of float64, shape (..., n, n)
+        At most one leading axis.
     targets : array of int, shape (n_target,)
-    allowed : array of bool, shape (n_target, n)
+    allowed : array of bool, shape (..., n_target, n)
     inverse : Inverse
 
     Returns
     -------
-    array of float64, shape (n_count, n_target, n)
+    array of float64, shape (n_count, ..., n_target, n)
         Zero for rows that are not allowed.
     """
     xp = array_namespace(gram)
-    n_target, n = allowed.shape
-    if not n_target:
-        return xp.zeros((len(inverse.counts), 0, n), dtype=gram.dtype)
+    n_target, n = allowed.shape[-2:]
+    if 0 in allowed.shape:
+        return xp.zeros((len(inverse.counts), *allowed.shape), dtype=gram.dtype)
     if is_numpy_namespace(xp):
-        return _solve_compiled(gram, targets, allowed, inverse)
-    if bool(xp.all(allowed == allowed[:1, :])):
-        return _solve_shared(gram, targets, allowed[0, :], inverse)
+        if gram.ndim == 2:
+            return _solve_compiled(gram, targets, allowed, inverse)
+        pairs = zip(gram, allowed, strict=True)
+        return np.stack([_solve_compiled(g, targets, a, inverse) for g, a in pairs], axis=1)
+    flat = xp.reshape(allowed, (-1, n))
+    if bool(xp.all(flat == flat[:1, :])):
+        return _solve_shared(gram, targets, flat[0, :], inverse)
+    # Targets of all matrices are one list; each says where its matrix begins.
+    every = xp.arange(flat.shape[0], dtype=xp.int64)
+    each = xp.take(xp.astype(targets, xp.int64), every % n_target)
+    first = (every // n_target) * n**2
     size = max(1, ARRAY_ELEMENTS // n**2)
     parts = [
-        _solve_arrays(gram, targets[part], allowed[part, :], inverse)
-        for part in blocks(n_target, size)
+        _solve_arrays(gram, (first[part], each[part]), flat[part, :], inverse)
+        for part in blocks(flat.shape[0], size)
     ]
-    return xp.concat(parts, axis=1)
+    return xp.reshape(xp.concat(parts, axis=1), (len(inverse.counts), *allowed.shape))
 
 
 def batches(gram: Floats, targets: Integers, allowed: Truths) -> list[tuple[Integers, Batch]]:
@@ -195,28 +204,38 @@ def _run_batch(batch: Batch, inverse: Inverse) -> Floats:
 
 
 def _solve_shared(gram: Array, targets: Array, mask: Array, inverse: Inverse) -> Array:
-    """Solve for targets of equal rows, by one eigenvalue problem; any array library."""
+    """Solve for targets of equal rows, by one eigenvalue problem a matrix; any array library."""
     xp = array_namespace(gram)
-    n = gram.shape[0]
+    n = gram.shape[-1]
     rows = xp.nonzero(mask)[0]
     number = rows.shape[0]
     if not number:
-        return xp.zeros((len(inverse.counts), targets.shape[0], n), dtype=gram.dtype)
-    columns = xp.take(gram, rows, axis=1)
-    matrix = xp.take(columns, rows, axis=0)
-    shift = inverse.strength * xp.mean(xp.linalg.diagonal(matrix))
-    values, vectors = xp.linalg.eigh(matrix + shift * xp.eye(number, dtype=gram.dtype))
-    projected = xp.take(columns, targets, axis=0) @ vectors
+        shape = (len(inverse.counts), *gram.shape[:-2], targets.shape[0], n)
+        return xp.zeros(shape, dtype=gram.dtype)
+    columns = xp.take(gram, rows, axis=-1)
+    matrix = xp.take(columns, rows, axis=-2)
+    shift = inverse.strength * xp.mean(xp.linalg.diagonal(matrix), axis=-1)
+    matrix = matrix + shift[..., None, None] * xp.eye(number, dtype=gram.dtype)
+    values, vectors = xp.linalg.eigh(matrix)
+    projected = xp.take(columns, targets, axis=-2) @ vectors
     numbers = xp.full((1,), float(number), dtype=gram.dtype)
     # Columns of the identity put the results back to their rows.
     spread = xp.take(xp.eye(n, dtype=gram.dtype), rows, axis=0)
     back = xp.matrix_transpose(vectors) @ spread
-    return xp.stack([(projected * w[None, :]) @ back for w in inverse.weights(values, numbers)])
+    weights = inverse.weights(values, numbers)
+    return xp.stack([(projected * w[..., None, :]) @ back for w in weights])
 
 
-def _solve_arrays(gram: Array, targets: Array, allowed: Array, inverse: Inverse) -> Array:
-    """Solve for all targets at once, on submatrices that are filled up with zeros."""
+def _solve_arrays(
+    gram: Array, places: tuple[Array, Array], allowed: Array, inverse: Inverse
+) -> Array:
+    """Solve for all targets at once, on submatrices that are filled up with zeros.
+
+    `places` tells where in the elements of `gram` the matrix of each target begins, and the row
+    of the target in it.
+    """
     xp = array_namespace(gram)
+    first, targets = places
     n_target, n = allowed.shape
     numbers = xp.sum(xp.astype(allowed, xp.int64), axis=1, keepdims=True)
     size = max(1, int(xp.max(numbers)))
@@ -224,10 +243,11 @@ def _solve_arrays(gram: Array, targets: Array, allowed: Array, inverse: Inverse)
     rows = order[:, :size]
     inside = xp.astype(xp.arange(size)[None, :] < numbers, gram.dtype)
     flat = xp.reshape(gram, (-1,))
-    index = xp.reshape(rows[:, :, None] * n + rows[:, None, :], (-1,))
+    index = rows[:, :, None] * n + rows[:, None, :] + first[:, None, None]
+    index = xp.reshape(index, (-1,))
     matrix = xp.reshape(xp.take(flat, index), (n_target, size, size))
     matrix = matrix * inside[:, :, None] * inside[:, None, :]
-    index = xp.reshape(rows * n + xp.astype(targets, rows.dtype)[:, None], (-1,))
+    index = xp.reshape(rows * n + (first + targets)[:, None], (-1,))
     right = xp.reshape(xp.take(flat, index), (n_target, size)) * inside
     numbers = xp.astype(numbers, gram.dtype)
     if inverse.strength:

@@ -24,8 +24,8 @@ def centring(sums: Array, centre: Centre, serving: Array | None = None) -> Array
 
     Parameters
     ----------
-    sums : array of float64, shape (n + 2, n + 2)
-        Gram matrix of n rows of the base, their common mean and ones.
+    sums : array of float64, shape (..., n + 2, n + 2)
+        Gram matrix of n rows of the base, their common mean and ones; or several.
     centre : {"temporal", "spatial", "none"}
         What is taken off: the mean of these rows, the mean of each over the zone, or nothing.
     serving : array of bool, shape (n,), optional
@@ -34,9 +34,10 @@ def centring(sums: Array, centre: Centre, serving: Array | None = None) -> Array
     Returns
     -------
     array of float64, shape (n, n + 2)
+        With the leading axes of `sums` where it depends on them.
     """
     xp = array_namespace(sums)
-    n = sums.shape[0] - 2
+    n = sums.shape[-1] - 2
     identity = xp.eye(n, dtype=sums.dtype)
     if centre == "temporal":
         share: Any = 1.0 / n
@@ -46,8 +47,11 @@ def centring(sums: Array, centre: Centre, serving: Array | None = None) -> Array
     ones = xp.ones((n, 1), dtype=sums.dtype)
     level = 0 * ones
     if centre == "spatial":
-        level = (sums[:n, n + 1 :] + sums[n, n + 1]) / sums[n + 1, n + 1]
-    return xp.concat([identity, ones, -level], axis=1)
+        level = sums[..., :n, n + 1 :] + sums[..., n : n + 1, n + 1 :]
+        level = level / sums[..., n + 1 :, n + 1 :]
+    shared = xp.concat([identity, ones], axis=1)
+    shared = xp.broadcast_to(shared, (*level.shape[:-2], n, n + 1))
+    return xp.concat([shared, -level], axis=-1)
 
 
 def centred_gram(sums: Array, lift: Array) -> Array:
@@ -62,7 +66,7 @@ def residual_matrices(coefficients: Array, targets: Array, lift: Array) -> Array
 
     Parameters
     ----------
-    coefficients : array of float64, shape (n_count, n_target, n)
+    coefficients : array of float64, shape (n_count, ..., n_target, n)
         Of the centred rows.
     targets : array of int, shape (n_target,)
         Which rows are targets.
@@ -71,10 +75,10 @@ def residual_matrices(coefficients: Array, targets: Array, lift: Array) -> Array
 
     Returns
     -------
-    array of float64, shape (n_count, n_target, n + 2)
+    array of float64, shape (n_count, ..., n_target, n + 2)
     """
     xp = array_namespace(coefficients, lift)
-    return (xp.take(xp.eye(lift.shape[0], dtype=lift.dtype), targets, axis=0) - coefficients) @ lift
+    return (xp.take(xp.eye(lift.shape[-2], dtype=lift.dtype), targets, axis=0) - coefficients) @ lift
 
 
 def subtract_linear(
