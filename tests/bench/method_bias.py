@@ -66,8 +66,8 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "irdis": Kind(((220.0, 4e-4), (380.0, 2e-4), (600.0, 1.2e-4), (900.0, 8e-5)), 1050.0),
-    "ifs": Kind(((160.0, 1e-4), (230.0, 5e-5), (310.0, 3e-5), (400.0, 2e-5)), 470.0),
+    "irdis": Kind(((220.0, 1.2e-4), (380.0, 6e-5), (600.0, 3.6e-5), (900.0, 2.4e-5)), 1050.0),
+    "ifs": Kind(((160.0, 2e-5), (230.0, 1e-5), (310.0, 6e-6), (400.0, 4e-6)), 470.0),
 }
 
 
@@ -102,6 +102,15 @@ def sequence_of(case: Case):
     )
 
 
+def psf_offset(cube) -> np.ndarray:
+    """Centre of an aberrated PSF, as a Gaussian fit sees it, from where it was put [px]."""
+    from spheredc_hpc.kernels.psf import fit_psf
+
+    shapes = [fit_psf(psf.mean(axis=0)) for psf in cube.psf]
+    places = np.array([[shape.x_px, shape.y_px] for shape in shapes])
+    return places.mean(axis=0) - cube.psf.shape[-1] // 2
+
+
 def measured(case: Case) -> dict:
     """Reduce a case and compare its sources with the truth."""
     from spheredc_hpc.config.recipe import ImagingSettings, Recipe
@@ -120,12 +129,13 @@ def measured(case: Case) -> dict:
     scale = float(images.pixel_scale_mas[0])
     rows = [dict(zip(SOURCE_COLUMNS, row, strict=True)) for row in images.sources]
     middle = images.image.shape[0] // 2
+    shift = psf_offset(cube)
     found, taken = [], set()
     for separation, angle, contrast in companions_of(case):
         r, a = separation / scale, np.deg2rad(angle)
         x, y = middle - r * np.sin(a), middle + r * np.cos(a)
         for i, row in enumerate(rows):
-            offset = np.array([row["x_px"] - x, row["y_px"] - y])
+            offset = np.array([row["x_px"] - x, row["y_px"] - y]) - shift
             if np.hypot(*offset) > images.fwhm_px[0] or i in taken:
                 continue
             taken.add(i)
