@@ -154,6 +154,15 @@ class Imaging:
             [channels[table.channel[i]].frame_weight[table.time[i]] for i in targets], np.float64
         )
 
+    @cached_property
+    def by_ramps(self) -> bool:
+        """Whether frames are turned by phase ramps: none is rescaled, and nothing is filled in.
+
+        Ramps reach far: what was filled in beside the star would ring in the field.
+        """
+        zoom = self.rows.zoom[self.rows.table.targets]
+        return self.rotation == "fft" and bool(np.all(zoom == 1))
+
     def turned(self, frames: Array, targets: Indices) -> Array:
         """Bring frames to image pixels and north up, in the unit of the cube.
 
@@ -163,8 +172,7 @@ class Imaging:
         out = frames if is_numpy_array(frames) else None
         angles = self.rows.table.rotation.middle_deg[targets].tolist()
         zoom, factor = self.rows.zoom[targets], self.rows.factor[targets]
-        if self.rotation == "fft" and np.all(zoom == 1):
-            # Phase ramps reach far: what is filled in beside the star would ring in the field.
+        if self.by_ramps:
             frames = rotate_frames(frames, angles, "fft", out)
         else:
             frames = self._filled(frames, targets)
@@ -188,12 +196,11 @@ class Imaging:
         side = self.rows.side
         whole = np.arange(side * side).reshape(side, side)
         places = [whole if self.nearest[k] is None else self.nearest[k] for k in channel]
-        return xp.stack(
-            [
-                xp.take(xp.reshape(frames[i, ...], (-1,)), xp.asarray(np.ravel(place)))
-                for i, place in enumerate(places)
-            ]
-        ).reshape(frames.shape)
+        flat = xp.reshape(frames, (-1, side * side))
+        filled = [
+            xp.take(flat[i, :], xp.asarray(np.ravel(place))) for i, place in enumerate(places)
+        ]
+        return xp.reshape(xp.stack(filled), frames.shape)
 
     def from_image(self, dx_px: Any, dy_px: Any, target: int) -> tuple[Any, Any]:
         """Offsets on the row of a target from those on the image of its channel [px]."""

@@ -45,7 +45,8 @@ class Patch:
             self._valid[i] = imaging.seen_at(x, y, int(target))
         half = rows.side // 2
         self._xs, self._ys = xs + half, ys + half
-        needed = sampled_pixels(self._xs, self._ys, rows.side)
+        self._channels = imaging.by_channel(self._targets)
+        needed = np.unique(np.concatenate([self._needed(k) for k in range(len(rows.channels))]))
         self._index = needed[reduction.base.place[needed] >= 0]
         self._base = reduction.base.columns(self._index)
         zone_of = np.full(rows.side**2, -1)
@@ -55,6 +56,18 @@ class Patch:
         self._zones = {int(number): np.flatnonzero(own == number) for number in np.unique(own)}
         self._place = np.full(rows.side**2, -1)
         self._place[self._index] = np.arange(self._index.size)
+
+    def _filled(self, channel: int) -> Indices:
+        """Pixel whose residual stands for each pixel of a channel."""
+        imaging, side = self.reduction.imaging, self.reduction.rows.side
+        nearest = None if imaging.by_ramps else imaging.nearest[channel]
+        return np.arange(side * side) if nearest is None else nearest.ravel()
+
+    def _needed(self, channel: int) -> Indices:
+        """Pixels that the samples of a channel need."""
+        at = np.searchsorted(self._targets, self._channels[channel])
+        found = sampled_pixels(self._xs[at], self._ys[at], self.reduction.rows.side)
+        return self._filled(channel)[found]
 
     def evaluate(self, companions: Iterable[Companion] = (), *, frozen: bool = False) -> Floats:
         """Values of the final images with companions added.
@@ -76,8 +89,7 @@ class Patch:
         pieces = pieces_of(reduction.rows, reduction.groups, companions)
         linear = reduction.linear
         residuals = self._linear(pieces, frozen=frozen) if linear else self._other(pieces)
-        samples = sample_held(residuals, self._place, self._xs, self._ys)
-        return self._combined(samples * reduction.rows.factor[self._targets, None])
+        return self._combined(residuals)
 
     # ---------------------------------------------------------------- linear methods
 
@@ -134,16 +146,18 @@ class Patch:
 
     # ---------------------------------------------------------------- combination
 
-    def _combined(self, samples: Floats) -> Floats:
-        """Combine samples over time, shape (n_channel, n_point)."""
+    def _combined(self, residuals: Frames) -> Floats:
+        """Sample residuals and combine them over time, shape (n_channel, n_point)."""
         rows, imaging = self.reduction.rows, self.reduction.imaging
-        images = np.full((len(rows.channels), samples.shape[1]), np.nan)
-        for k, own in enumerate(imaging.by_channel(self._targets)):
+        images = np.full((len(rows.channels), self._xs.shape[1]), np.nan)
+        for k, own in enumerate(self._channels):
             if not own.size:
                 continue
             at = np.searchsorted(self._targets, own)
+            held = self._place[self._filled(k)]
+            samples = sample_held(residuals[at], held, self._xs[at], self._ys[at])
             images[k] = combine_frames(
-                samples[at][:, None],
+                (samples * rows.factor[own, None])[:, None],
                 self.reduction.method.combination,
                 valid=self._valid[at][:, None],
                 weights=imaging.weights(own)[:, None, None],

@@ -353,6 +353,24 @@ def test_a_patch_is_the_whole_reduction_of_the_changed_frames(quarters, name, co
 
 @pytest.mark.parametrize("combination", ["mean", "median"])
 @pytest.mark.parametrize("rotation", ["fft", "interpolated"])
+def test_a_patch_ends_where_the_data_do(quarters, rotation, combination):
+    field = np.ones((SIDE, SIDE), bool)
+    field[12:24, 27:39] = False
+    holed = replace(quarters, common=field, zone=quarters.zone & field)
+    method = method_of("klip", combination, rotation, n_modes=3, zones={"annulus_fwhm": 2.0})
+    x, y = disc(PLACE, 6)
+    added = [Companion(*PLACE, 60.0)]
+    patch = Patch(Reduction(holed, method), x, y)
+    expected = image_at(Reduction(holed, method, added).image(), x, y)
+    # A pixel is blank in the image if half of the frames miss it; here, three of ten.
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(patch.evaluate(added)[0], expected, atol=2e-3)
+    whole = Patch(Reduction(quarters, method), x, y).evaluate(added)[0]
+    assert np.abs(whole - expected).max() > 0.1
+
+
+@pytest.mark.parametrize("combination", ["mean", "median"])
+@pytest.mark.parametrize("rotation", ["fft", "interpolated"])
 @pytest.mark.parametrize(
     ("zones", "tolerance"),
     [
