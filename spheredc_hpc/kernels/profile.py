@@ -12,6 +12,7 @@ from array_api_compat import array_namespace, is_numpy_namespace
 from numpy.typing import NDArray
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.kernels.parallel import map_ordered
 from spheredc_hpc.kernels.polar import radius_map
 
@@ -162,7 +163,7 @@ def subtract_profile(
     if valid is not None and valid.shape != (ny, nx):
         raise KernelInputError(f"mask {valid.shape} does not fit frames {frames.shape}")
     if valid is not None:
-        valid = np.asarray(valid.get() if hasattr(valid, "get") else valid)
+        valid = as_numpy(valid)
     rings = rings_of((ny, nx), width_px, statistic, valid)
     if not is_numpy_namespace(array_namespace(frames)):
         return _subtracted(frames, rings, statistic)
