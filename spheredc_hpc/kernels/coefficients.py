@@ -211,7 +211,8 @@ def _check(gram: Array, targets: Array, allowed: Array) -> None:
         )
     if allowed.dtype != xp.bool:
         raise KernelInputError(f"allowed is {allowed.dtype}, bool wanted")
-    if targets.shape[0] and not (0 <= int(xp.min(targets)) <= int(xp.max(targets)) < gram.shape[-1]):
-        raise KernelInputError(f"a target is outside of the {gram.shape[-1]} rows")
+    n = gram.shape[-1]
+    if targets.shape[0] and not (0 <= int(xp.min(targets)) <= int(xp.max(targets)) < n):
+        raise KernelInputError(f"a target is outside of the {n} rows")
     if not bool(xp.all(xp.isfinite(gram))):
         raise KernelInputError("the Gram matrix is not finite")

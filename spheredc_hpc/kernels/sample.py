@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from spheredc_hpc.errors import KernelInputError
 
+Array = Any
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -140,7 +144,7 @@ def _sample_held(values, place, side, xs, ys, kernel, out):  # type: ignore[no-u
             out[t, p] = total
 
 
-def sample_held(values: NDArray[np.float32], place: Ints, xs: Floats, ys: Floats) -> Floats:
+def sample_held(values: Array, place: Ints, xs: Floats, ys: Floats) -> Array:
     """Do as `sample_frames` on frames of which only some pixels are held.
 
     Parameters
@@ -155,6 +159,7 @@ def sample_held(values: NDArray[np.float32], place: Ints, xs: Floats, ys: Floats
     Returns
     -------
     array of float64, shape (n_time, n_point)
+        In the array library of `values`.
 
     Raises
     ------
@@ -164,6 +169,34 @@ def sample_held(values: NDArray[np.float32], place: Ints, xs: Floats, ys: Floats
     side = round(place.size**0.5)
     if side * side != place.size or xs.shape != ys.shape or xs.shape[:1] != values.shape[:1]:
         raise KernelInputError(f"values {values.shape}, positions {xs.shape} and {ys.shape}")
+    if not isinstance(values, np.ndarray):
+        return _gathered(values, np.reshape(place, (side, side)), xs, ys)
     out = np.empty(xs.shape)
     _sample_held(values, place, side, xs, ys, _KERNEL, out)
     return out
+
+
+def _gathered(values: Array, place: Ints, xs: Floats, ys: Floats) -> Array:
+    """Sample on other array libraries: indices and weights of all taps are made here."""
+    xp = array_namespace(values)
+    held = values.shape[1]
+    known = np.full((place.shape[0] + 2 * REACH_PX,) * 2, held)
+    known[REACH_PX:-REACH_PX, REACH_PX:-REACH_PX] = np.where(place < 0, held, place)
+    taps = np.arange(1 - REACH_PX, REACH_PX + 1)
+    columns, rows = (np.floor(p).astype(np.int64)[..., None] + taps + REACH_PX for p in (xs, ys))
+    last = known.shape[0] - 1
+    index = known[np.clip(rows, 0, last)[..., :, None], np.clip(columns, 0, last)[..., None, :]]
+    weight = _taps(ys)[..., :, None] * _taps(xs)[..., None, :]
+    zero = xp.zeros((values.shape[0], 1), dtype=values.dtype)
+    flat = xp.asarray(np.reshape(index, (xs.shape[0], -1)))
+    picked = xp.take_along_axis(xp.concat([values, zero], axis=1), flat, axis=1)
+    products = xp.astype(xp.reshape(picked, weight.shape), xp.float64) * xp.asarray(weight)
+    return xp.sum(products, axis=(-2, -1))
+
+
+def _taps(position: Floats) -> Floats:
+    """Weights of the taps about positions, shape (..., 2 * REACH_PX)."""
+    place = (position - np.floor(position)) * _STEPS
+    whole = place.astype(np.int64)
+    fraction = (place - whole)[..., None]
+    return np.asarray(_KERNEL[whole] + fraction * (_KERNEL[whole + 1] - _KERNEL[whole]))

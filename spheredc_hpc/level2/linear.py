@@ -78,7 +78,8 @@ def residual_matrices(coefficients: Array, targets: Array, lift: Array) -> Array
     array of float64, shape (n_count, ..., n_target, n + 2)
     """
     xp = array_namespace(coefficients, lift)
-    return (xp.take(xp.eye(lift.shape[-2], dtype=lift.dtype), targets, axis=0) - coefficients) @ lift
+    identity = xp.eye(lift.shape[-2], dtype=lift.dtype)
+    return (xp.take(identity, targets, axis=0) - coefficients) @ lift
 
 
 def subtract_linear(

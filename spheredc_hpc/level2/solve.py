@@ -14,9 +14,10 @@ from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.level2.eligibility import Core, allowed_rows
 from spheredc_hpc.level2.linear import centred_gram, centring, residual_matrices
 from spheredc_hpc.level2.regions import Zone
-from spheredc_hpc.level2.rows import Rows
+from spheredc_hpc.level2.rows import Rows, RowTable
 from spheredc_hpc.level2.traits import Coefficients, LinearSettings, Problem
 
+Array = Any
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
@@ -30,7 +31,7 @@ class Block(NamedTuple):
         Rows that get a residual.
     rows : array of int64, shape (n,)
         Rows of the base from which it is made; the last one is the mean row.
-    matrix : array, shape (n_count, n_target, n + 1)
+    matrix : array, shape (n_count, [n_change,] n_target, n + 1)
         Residuals are ``matrix[..., :-1] @ base[rows] + matrix[..., -1:]``.
     """
 
@@ -69,14 +70,14 @@ class Solver:
             Where.
         group : array of int64, shape (n,)
             Rows of the clique.
-        sums : array of float64, shape (n + 2, n + 2)
-            Gram matrix of these rows of the base, the mean row and ones.
+        sums : array of float64, shape (n + 2, n + 2) or (n_change, n + 2, n + 2)
+            Gram matrix of these rows of the base, the mean row and ones; or several.
 
         Returns
         -------
         targets : array of int64
             Which members of the clique are targets.
-        matrix : array of float64, shape (n_count, n_target, n + 2)
+        matrix : array of float64, shape (n_count, [n_change,] n_target, n + 2)
             From base and ones to their residuals.
         """
         table, own = self.rows.table.of(group), self.rows.own
@@ -84,13 +85,24 @@ class Solver:
         serving = None if own else xp.asarray(table.time < 0)
         lift = centring(sums, self.settings.centre, serving)
         gram = centred_gram(sums, lift)
-        rules = self.settings.references
-        seen = as_numpy(gram) if rules.max_references is not None else np.zeros((0, 0))
-        allowed = allowed_rows(table, zone, seen, self.core, rules, own=own).allowed
-        targets = table.targets
+        targets, allowed = table.targets, self._allowed(table, zone, gram)
         given = xp.asarray(targets)
-        found = self.coefficients(Problem(gram, given, xp.asarray(allowed)), self.settings)
+        found = self.coefficients(Problem(gram, given, allowed), self.settings)
         return targets, residual_matrices(found, given, lift)
+
+    def _allowed(self, table: RowTable, zone: Zone, gram: Array) -> Array:
+        """Rows that may serve, in the library and with the leading axes of a Gram matrix."""
+        xp, rules = array_namespace(gram), self.settings.references
+
+        def decided(seen: Floats) -> NDArray[np.bool_]:
+            return allowed_rows(table, zone, seen, self.core, rules, own=self.rows.own).allowed
+
+        if rules.max_references is None:
+            allowed = xp.asarray(decided(np.zeros((0, 0))))
+            return xp.broadcast_to(allowed, (*gram.shape[:-2], *allowed.shape))
+        seen = as_numpy(gram)
+        found = decided(seen) if gram.ndim == 2 else np.stack([decided(each) for each in seen])
+        return xp.asarray(found)
 
 
 def one_step(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.kernels import buffers
+from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.kernels.combine import Combination
 from spheredc_hpc.kernels.modes import put_columns, zone_gram
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
@@ -42,7 +43,7 @@ class Method:
         The algorithm.
     settings : Section
         Its settings.
-    combination : {"mean", "median", "weighted"}
+    combination : {"mean", "median", "weighted", "trimmed"}
         How derotated frames are combined.
     rotation : {"fft", "interpolated"}
         How frames are derotated.
@@ -167,7 +168,8 @@ class Subtraction:
         zone : int
             Its number.
         change_of_gram : sequence of array, optional
-            To add to `sums`, one for each of `summed`.
+            To add to `sums`, one for each of `summed`; or a stack of changes for each, and all
+            are solved. In the array library of the sums, or in NumPy: then the CPU solves.
 
         Returns
         -------
@@ -181,8 +183,10 @@ class Subtraction:
         """
         if self.traits.coefficients is None:
             raise DataError(f"{self.method.entry.name} has no coefficients")
-        changed = list(self.sums(zone))
+        changed: list[Array] = list(self.sums(zone))
         if change_of_gram is not None:
+            if isinstance(change_of_gram[0], np.ndarray):
+                changed = [as_numpy(total) for total in changed]
             changed = [a + b for a, b in zip(changed, change_of_gram, strict=True)]
         mean_row = self.base.n_row - 1
         where, groups = self.zones[zone], self.cliques(zone)
@@ -192,8 +196,18 @@ class Subtraction:
         first = self._solver(self.method.first or self.method.settings)
         then = restricted(self.rows.then, self._members(zone))
         second = self._solver(self.method.settings)
-        found = two_steps(first, second, where, (groups, then), changed[0])
-        return tuple(b._replace(rows=np.append(b.rows[:-1], mean_row)) for b in found)
+        sums, like = as_numpy(changed[0]), array_namespace(changed[0])
+        each = [
+            two_steps(first, second, where, (groups, then), one)
+            for one in (sums if sums.ndim == 3 else sums[None])
+        ]
+        found = []
+        for same in zip(*each, strict=True):
+            matrix = np.stack([block.matrix for block in same], axis=1)
+            matrix = matrix if sums.ndim == 3 else matrix[:, 0]
+            rows = np.append(same[0].rows[:-1], mean_row)
+            found.append(Block(same[0].targets, rows, like.asarray(matrix)))
+        return tuple(found)
 
     def _solver(self, settings: Any) -> Solver:
         assert self.traits.coefficients is not None  # noqa: S101 - `operator` has looked
