@@ -94,7 +94,9 @@ def _loci(data: Input, threads: int) -> Job:
 
 
 def _nmf(data: Input, threads: int) -> Job:
+    # All pixels, as here; the default leaves out those that are negative in any frame.
     given = {"ncomp": 5, "max_iter": 100, "random_state": 0, "verbose": False, **OPENCV}
+    given["handle_neg"] = "subtr_min"
     return Job(lambda: _image(nmf(data.frames, data.angles_deg, **given)))
 
 

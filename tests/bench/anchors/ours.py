@@ -111,13 +111,13 @@ def _loci(**settings: Any) -> Maker:
 
 
 def _llsg(data: Input, threads: int) -> Job:
-    """Annuli of two widths in quarters and the threshold's unit as published."""
+    """Annuli of two widths in quarters, the threshold's unit and the passes as published."""
     width = np.ceil(2 * data.fwhm_px)
     settings = {
         "n_modes": 5,
         "threshold": 1.0,
         "unit": "root",
-        "iterations": 10,
+        "iterations": 11,
         "zones": {"annulus_fwhm": width / data.fwhm_px, "sectors": 4},
     }
     number = data.frames.shape[-1] // 2 // width
