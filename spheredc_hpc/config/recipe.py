@@ -19,8 +19,15 @@ class ImagingSettings(Section):
 
     inner_mas: float = Field(95.0, ge=0, description="Inner radius of the zone [mas].")
     outer_mas: float = Field(2450.0, gt=0, description="Outer radius of the zone [mas].")
-    combination: Literal["mean", "median", "weighted"] = Field(
-        "mean", description="How derotated frames are combined."
+    combination: Literal["mean", "median", "weighted", "trimmed"] = Field(
+        "mean",
+        description="How derotated frames are combined; weighted: by inverse variance, trimmed: "
+        "mean without the tenth at either end.",
+    )
+    rotation: Literal["fft", "interpolated"] = Field(
+        "fft",
+        description="How frames are turned: by Fourier shears, or by short filters in a fraction "
+        "of the time.",
     )
     detection_snr: float = Field(
         5.0, gt=0, description="Gaussian-equivalent S/N of a claimed source."

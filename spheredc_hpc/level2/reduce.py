@@ -125,7 +125,7 @@ def _something_left(scene: Scene) -> bool:
     for reduction, part in zip(scene.reductions, scene.parts(), strict=True):
         rows = reduction.rows
         some = rows.frames[[0, len(rows.frames) // 2, -1]][:, rows.zone]
-        least = _ROUND_OFF * float(np.abs(some).max() * rows.factor.max())
+        least = _ROUND_OFF * float(np.abs(some).max() * rows.factor[rows.table.targets].max())
         if np.nanmax(np.abs(scene.images[part]), initial=0.0) > least:
             return True
     return False
@@ -136,6 +136,7 @@ def _method(recipe: Recipe) -> Method:
         ALGORITHMS[recipe.algorithm],
         recipe.settings,
         recipe.imaging.combination,
+        recipe.imaging.rotation,
         first=recipe.first_step,
     )
 

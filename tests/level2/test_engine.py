@@ -337,7 +337,7 @@ def quarters():
     return channel_of(frames_of(3, 10) + 400, angles, weight=np.linspace(1, 3, 10))
 
 
-@pytest.mark.parametrize("combination", ["mean", "weighted", "median"])
+@pytest.mark.parametrize("combination", ["mean", "weighted", "median", "trimmed"])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_patch_is_the_whole_reduction_of_the_changed_frames(quarters, name, combination):
     algorithm, settings = METHODS[name]
