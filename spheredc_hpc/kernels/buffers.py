@@ -95,7 +95,13 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> Array:
             raise ResourceError(
                 f"scratch directory {directory} cannot hold {size / 1e9:.2f} GB: {error.strerror}"
             ) from error
-        return np.memmap(file, dtype=dtype, mode="r+", shape=shape)
+        array: Array = np.memmap(file, dtype=dtype, mode="r+", shape=shape)
+    # Without it, touching one row of a column maps the two megabytes about it: a block of
+    # columns would weigh as much as the whole array.
+    mapping = _mapping(array)
+    if mapping is not None:
+        mapping.madvise(mmap.MADV_RANDOM)
+    return array
 
 
 def zeros(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> Array:

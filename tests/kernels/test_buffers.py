@@ -58,10 +58,13 @@ def test_released_pages_do_not_count_for_the_process(tmp_path):
     for row in array:
         row[:] = 1
         buffers.release(array)
+    for first in range(0, 2**20, 2**14):
+        array[:, first : first + 2**14] += 1
+        buffers.release(array)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
     run = subprocess.run(  # noqa: S603 a program written here
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
     )
-    # Of 256 MB, one row of 4 MB is there at a time.
+    # Of 256 MB, one row or one block of columns, 4 MB each, is there at a time.
     assert int(run.stdout) < 32 * 1024
