@@ -117,8 +117,13 @@ class Stamp:
         n = stamp.size
         ramp_y = np.exp(-2j * np.pi * np.fft.fftfreq(n)[:, None] * dy[:, None, :])
         ramp_x = np.exp(-2j * np.pi * np.fft.rfftfreq(n)[:, None] * dx[:, None, :])
-        factor = np.matmul(ramp_y, np.swapaxes(ramp_x, 1, 2) / dx_px.shape[1])
-        images = fft.irfft2(stamp.spectrum * factor, s=(n, n)).astype(np.float32)
+        ramp_x /= dx_px.shape[1]
+        # Phases in double precision, the rest in that of the pixels.
+        factor = np.matmul(
+            ramp_y.astype(np.complex64), np.swapaxes(ramp_x.astype(np.complex64), 1, 2)
+        )
+        factor *= stamp.spectrum.astype(np.complex64)
+        images = np.asarray(fft.irfft2(factor, s=(n, n), overwrite_x=True), np.float32)
         return images, cx.astype(np.int64) - n // 2, cy.astype(np.int64) - n // 2
 
     @property

@@ -12,7 +12,7 @@ from spheredc_hpc.errors import DataError
 from spheredc_hpc.kernels.aperture import aperture_sum
 from spheredc_hpc.kernels.parallel import map_ordered
 from spheredc_hpc.kernels.polar import offset_from_sky
-from spheredc_hpc.kernels.snr import aperture_map, ring_noise
+from spheredc_hpc.kernels.snr import ApertureMap, aperture_map, ring_noise
 from spheredc_hpc.level2.engine import Companion, Frames, Reduction
 from spheredc_hpc.level2.pushing import Pushed, Pushing, Way
 
@@ -51,6 +51,8 @@ class Plan:
         Where they stand on the images [image px]; NaN for none.
     noise : array of float64, shape (n, n_channel)
         Scatter of apertures there.
+    whole : array of bool, shape (n, n_channel)
+        Whether the images are valid all over the aperture.
     """
 
     reduction: Reduction
@@ -59,6 +61,7 @@ class Plan:
     spectrum: Floats
     offsets: Floats
     noise: Floats
+    whole: NDArray[np.bool_]
 
     @classmethod
     def of(
@@ -78,10 +81,10 @@ class Plan:
         turn = np.arange(radius_px.shape[1]) * _GOLDEN_ANGLE_DEG
         angles = turn + 360.0 * np.arange(branches)[:, None] / branches
         offsets = np.stack(offset_from_sky(radius_px, angles), axis=-1).reshape(-1, 2)
-        noise = [
-            _noise(image, _width(reduction, k), radius_px.ravel()) for k, image in enumerate(images)
-        ]
-        return cls(reduction, images, level, light, offsets, np.stack(noise, axis=1))
+        apertures = [aperture_map(image, _width(reduction, k)) for k, image in enumerate(images)]
+        noise = np.stack([_noise(one, radius_px.ravel()) for one in apertures], axis=1)
+        whole = np.stack([_whole(one, offsets) for one in apertures], axis=1)
+        return cls(reduction, images, level, light, offsets, noise, whole)
 
     @property
     def unit(self) -> Floats:
@@ -96,13 +99,11 @@ class Plan:
 
     def share(self, number: int, flux: Floats, contrast: float) -> Floats:
         """Throughput in each channel; NaN where an image does not hold the whole aperture."""
-        dx, dy = self.offsets[number]
-        result = np.full(flux.shape, np.nan)
-        for k in range(flux.size):
-            whole = self.aperture(self.images[k], k, dx, dy)
-            if np.isfinite(whole) and self.spectrum[k] > 0:
-                result[k] = flux[k] / (contrast * self.unit[k])
-        return result
+        light = contrast * self.unit
+        seen = self.whole[number] & (light > 0)
+        share = np.full(light.shape, np.nan)
+        np.divide(flux, light, out=share, where=seen)
+        return share
 
     def aperture(self, image: Frames, k: int, dx: float, dy: float) -> float:
         """Sum in the aperture at an offset on the image of a channel."""
@@ -115,17 +116,26 @@ def _width(reduction: Reduction, k: int) -> float:
     return reduction.rows.channels[k].star.fwhm_px * reduction.rows.image_pixels(k)
 
 
-def _noise(image: Frames, fwhm_px: float, radii_px: Floats) -> Floats:
+def _noise(apertures: ApertureMap, radii_px: Floats) -> Floats:
     """Noise of rings; of the nearest known one where it cannot be measured."""
     noise = np.ones(radii_px.shape)
     used = np.flatnonzero(np.isfinite(radii_px))
-    found, _ = ring_noise(aperture_map(image, fwhm_px), radii_px[used])
+    found, _ = ring_noise(apertures, radii_px[used])
     known = used[np.isfinite(found) & (found > 0)]
     if known.size:
         order = known[np.argsort(radii_px[known])]
         values = found[np.searchsorted(used, order)]
         noise[used] = np.interp(radii_px[used], radii_px[order], values)
     return noise
+
+
+def _whole(apertures: ApertureMap, offsets: Floats) -> NDArray[np.bool_]:
+    """Whether the apertures about the pixels nearest to offsets are valid."""
+    side = apertures.sums.shape[0]
+    x, y = (np.rint(np.nan_to_num(offsets.T, nan=side)) + side // 2).astype(int)
+    inside = (x >= 0) & (y >= 0) & (x < side) & (y < side)
+    inside[inside] = np.isfinite(apertures.sums[y[inside], x[inside]])
+    return np.asarray(inside)
 
 
 def pushed(plan: Plan, way: Way) -> tuple[Floats, Floats]:

@@ -8,13 +8,16 @@ to first order, it costs less and says less.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from spheredc_hpc.kernels.aperture import disc_overlap
+from spheredc_hpc.kernels.arrays import as_numpy, joined
 from spheredc_hpc.kernels.combine import combine_frames
 from spheredc_hpc.kernels.parallel import map_ordered
 from spheredc_hpc.kernels.sample import sample_held, sampled_pixels
@@ -22,6 +25,7 @@ from spheredc_hpc.level2.engine import Reduction
 from spheredc_hpc.level2.solve import Block
 from spheredc_hpc.level2.tracks import Companion, pieces_of, spread, touched
 
+Array = Any
 Floats = NDArray[np.float64]
 Frames = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -150,9 +154,8 @@ class Pushed:
         own = pushing.zone_of[self._index]
         self._zones = {int(zone): np.flatnonzero(own == zone) for zone in np.unique(own)}
         self._solved_again = set(pushing.standing_on(self._xs, self._ys).tolist())
-        self._base = reduction.base.columns(self._index)
         self._reach(dx_px, dy_px)
-        self._changes: dict[int, list[tuple[Floats, Floats]] | None] = {}
+        self._changes: dict[int, list[tuple[Array, Array]] | None] = {}
         self._before: Floats | None = None
 
     def _reach(self, dx_px: float, dy_px: float) -> None:
@@ -166,11 +169,28 @@ class Pushed:
         self._reached_place = _placed(self._reached, rows.side)
         self._added = np.zeros((pushing.targets.size, self._reached.size), np.float32)
         spread(self._added, self._reached_place, pieces)
-        self._near = np.zeros((pushing.targets.size, self._index.size), np.float32)
+        near = np.zeros((pushing.targets.size, self._index.size), np.float32)
         at = self._reached_place[self._index]
-        self._near[:, at >= 0] = self._added[:, at[at >= 0]]
+        near[:, at >= 0] = self._added[:, at[at >= 0]]
+        self._added_near = near
 
-    def flux(self, contrast: float, way: Way = "resolved") -> Floats:
+    @cached_property
+    def _base(self) -> Array:
+        """Pixels held of all rows; on the CPU where the algorithm is run again."""
+        columns = self.pushing.reduction.base.columns(self._index)
+        return columns if self.pushing.reduction.linear else as_numpy(columns)
+
+    @cached_property
+    def _near(self) -> Array:
+        """What the companion adds to these pixels, in the library of the base."""
+        return array_namespace(self._base).asarray(self._added_near)
+
+    def flux(
+        self,
+        contrast: float,
+        way: Way = "resolved",
+        solved: Mapping[int, tuple[Block, ...]] | None = None,
+    ) -> Floats:
         """Aperture flux that the companion adds to the images.
 
         Parameters
@@ -180,6 +200,9 @@ class Pushed:
         way : {"resolved", "first-order", "frozen"}
             What becomes of the coefficients: solved again, changed to first order in the
             contrast, or kept. Methods without coefficients are run again.
+        solved : mapping, optional
+            Operators of zones in which the companion is, if somebody has solved them already
+            from the totals of `change`.
 
         Returns
         -------
@@ -187,7 +210,7 @@ class Pushed:
             NaN where no frame sees a pixel of the aperture.
         """
         if self.pushing.reduction.linear:
-            values = self._change_of_residuals(contrast, way)
+            values = self._change_of_residuals(contrast, way, solved or {})
         else:
             values = self._run(contrast) - self._run(0.0)
         change = self._sampled(values)
@@ -195,38 +218,55 @@ class Pushed:
 
     # ---------------------------------------------------------------- residuals
 
-    def _change_of_residuals(self, contrast: float, way: Way) -> Frames:
-        pushing = self.pushing
-        out = np.zeros((pushing.targets.size, self._index.size), np.float32)
-        step = _SMALL * contrast if way == "first-order" else contrast
+    def _change_of_residuals(
+        self, contrast: float, way: Way, solved: Mapping[int, tuple[Block, ...]]
+    ) -> Array:
+        pushing, xp = self.pushing, array_namespace(self._base)
+        parts = []
+        step = step_of(contrast, way)
         for zone, inside in self._zones.items():
             old = pushing.solved(zone)
-            kept = way == "frozen" or zone not in self._solved_again
-            new = old if kept else self._solved(zone, step, second=way == "resolved")
-            base, near = self._base[:, inside], self._near[:, inside]
+            new = solved[zone] if zone in solved else self._solved(zone, contrast, way)
+            at = xp.asarray(inside)
+            base, near = xp.take(self._base, at, axis=1), xp.take(self._near, at, axis=1)
             for before, after in zip(old, new, strict=True):
-                lines = pushing.line[before.targets]
-                change = (after.matrix[0] - before.matrix[0]) * (contrast / step)
-                through = after.matrix[0] if way == "resolved" else before.matrix[0]
+                first, last = before.matrix[0, ...], after.matrix[0, ...]
+                change = (last - first) * (contrast / step)
+                through = last if way == "resolved" else first
                 values = _times(change[:, :-1], base, before.rows)
-                values += change[:, -1:].astype(np.float32)
+                values = values + xp.astype(change[:, -1:], xp.float32)
                 own = pushing.line[before.rows[:-1]]
-                seen = own >= 0
-                values += _times(contrast * through[:, :-2][:, seen], near, own[seen])
-                out[np.ix_(lines, inside)] = values
-        return out
+                seen = np.flatnonzero(own >= 0)
+                light = xp.take(through[:, :-2], xp.asarray(seen), axis=1)
+                values = values + _times(contrast * light, near, own[seen])
+                parts.append((pushing.line[before.targets], inside, values))
+        return joined(parts, (pushing.targets.size, self._index.size), self._base)
 
-    def _solved(self, zone: int, contrast: float, *, second: bool) -> tuple[Block, ...]:
-        """Solve a zone with the companion in it; its square left out unless `second`."""
-        if zone not in self._changes:
-            self._changes[zone] = self._change_of_sums(zone)
-        changes = self._changes[zone]
-        if changes is None:
+    def _solved(self, zone: int, contrast: float, way: Way) -> tuple[Block, ...]:
+        """Solve a zone with the companion in it, if it is to be solved again."""
+        total = self.change(zone, contrast, way)
+        if total is None:
             return self.pushing.solved(zone)
-        total = [contrast * (one + (contrast * two if second else 0.0)) for one, two in changes]
         return self.pushing.reduction.operator(zone, total)
 
-    def _change_of_sums(self, zone: int) -> list[tuple[Floats, Floats]] | None:
+    @property
+    def zones(self) -> tuple[int, ...]:
+        """Zones in which samples are taken."""
+        return tuple(self._zones)
+
+    def change(self, zone: int, contrast: float, way: Way) -> list[Array] | None:
+        """Change of the sums of a zone with which it is to be solved; None if it is not."""
+        if way == "frozen" or zone not in self._solved_again:
+            return None
+        if zone not in self._changes:
+            self._changes[zone] = self._change_of_sums(zone)
+        changes, step = self._changes[zone], step_of(contrast, way)
+        if changes is None:
+            return None
+        square = step**2 if way == "resolved" else 0.0
+        return [step * one + square * two for one, two in changes]
+
+    def _change_of_sums(self, zone: int) -> list[tuple[Array, Array]] | None:
         """Terms of first and second order in the sums of a zone; None if it is not reached."""
         reduction, line = self.pushing.reduction, self.pushing.line
         optimisation = reduction.zones[zone].optimisation
@@ -235,15 +275,21 @@ class Pushed:
         if not pixels.size:
             return None
         base, added = reduction.base.columns(pixels), self._added[:, at[at >= 0]]
+        xp = array_namespace(base)
         found = []
         for group in reduction.summed(zone):
             own = np.flatnonzero(line[group] >= 0)
-            light = added if own.size == added.shape[0] else added[line[group[own]]]
-            one, two = (np.zeros((group.size + 2, group.size + 2)) for _ in range(2))
-            one[own, :-1] = light @ reduction.picked(base, group).T
-            one[own, -1] = light.sum(axis=1, dtype=np.float64)
-            two[np.ix_(own, own)] = light @ light.T
-            found.append((one + one.T, two))
+            light = xp.asarray(np.ascontiguousarray(added[line[group[own]]]))
+            crossed = light @ xp.matrix_transpose(reduction.picked(base, group))
+            summed = xp.sum(light, axis=1, keepdims=True, dtype=xp.float64)
+            one = xp.concat([xp.astype(crossed, xp.float64), summed], axis=1)
+            two = xp.astype(light @ xp.matrix_transpose(light), xp.float64)
+            # Rows of the library, the mean row and ones get no light.
+            place = np.full(group.size + 2, own.size)
+            place[own] = np.arange(own.size)
+            one = _spread_rows(one, place)
+            two = _spread_rows(xp.matrix_transpose(_spread_rows(two, place)), place)
+            found.append((one + xp.matrix_transpose(one), two))
         return found
 
     def _run(self, contrast: float) -> Frames:
@@ -254,13 +300,13 @@ class Pushed:
         out = np.zeros_like(base)
         for zone, inside in self._zones.items():
             out[:, inside] = reduction.run_on(np.ascontiguousarray(base[:, inside]), zone)
-        return out[targets]
+        return np.asarray(out[targets])
 
     # ---------------------------------------------------------------- images
 
-    def _sampled(self, residuals: Frames) -> Floats:
+    def _sampled(self, residuals: Array) -> Floats:
         """Values of turned residuals at the points, in the unit of the images."""
-        values = sample_held(residuals, self._place, self._xs, self._ys)
+        values = as_numpy(sample_held(residuals, self._place, self._xs, self._ys))
         return np.asarray(values * self.pushing.factor)
 
     def _combined(self, change: Floats) -> Floats:
@@ -293,19 +339,20 @@ class Pushed:
             np.divide(summed, total, out=images[k], where=total > 0)
         return images
 
-    def _residuals(self) -> Frames:
+    def _residuals(self) -> Array:
         """Residuals of the unchanged frames at the pixels held."""
         pushing = self.pushing
         if not pushing.reduction.linear:
             return self._run(0.0)
-        out = np.zeros((pushing.targets.size, self._index.size), np.float32)
+        xp, parts = array_namespace(self._base), []
         for zone, inside in self._zones.items():
+            base = xp.take(self._base, xp.asarray(inside), axis=1)
             for block in pushing.solved(zone):
-                matrix = block.matrix[0]
-                values = _times(matrix[:, :-1], self._base[:, inside], block.rows)
-                values += matrix[:, -1:].astype(np.float32)
-                out[np.ix_(pushing.line[block.targets], inside)] = values
-        return out
+                matrix = block.matrix[0, ...]
+                values = _times(matrix[:, :-1], base, block.rows)
+                values = values + xp.astype(matrix[:, -1:], xp.float32)
+                parts.append((pushing.line[block.targets], inside, values))
+        return joined(parts, (pushing.targets.size, self._index.size), self._base)
 
 
 def _placed(index: Indices, side: int) -> Indices:
@@ -314,7 +361,21 @@ def _placed(index: Indices, side: int) -> Indices:
     return place
 
 
-def _times(matrix: Floats, columns: Frames, rows: Sequence[int] | Indices) -> Frames:
+def _spread_rows(matrix: Array, place: Indices) -> Array:
+    """Take rows of a matrix; the one behind its last is zero."""
+    xp = array_namespace(matrix)
+    nothing = xp.zeros((1, matrix.shape[1]), dtype=matrix.dtype)
+    return xp.take(xp.concat([matrix, nothing]), xp.asarray(place), axis=0)
+
+
+def step_of(contrast: float, way: Way) -> float:
+    """Contrast at which zones are solved again."""
+    return _SMALL * contrast if way == "first-order" else contrast
+
+
+def _times(matrix: Array, columns: Array, rows: Sequence[int] | Indices) -> Array:
     """Product with some rows, in the precision of the pixels."""
-    picked = columns if len(rows) == columns.shape[0] else columns[rows]
-    return np.asarray(matrix.astype(np.float32) @ picked)
+    xp = array_namespace(columns)
+    whole = len(rows) == columns.shape[0]
+    picked = columns if whole else xp.take(columns, xp.asarray(rows), axis=0)
+    return xp.astype(matrix, xp.float32) @ picked
