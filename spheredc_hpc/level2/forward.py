@@ -131,18 +131,17 @@ class _Problem:
                 )
                 result[own, :, 2 + k] = (high - low) / (2 * step[k])
             if not few:
-                result[own, :, 2:] *= self._correction(number, p, result[own, :, 2:])
+                result[own, :, 2:] *= self._correction(number, p, unit, result[own, :, 2:])
         return result.reshape(-1, result.shape[2])
 
-    def _correction(self, number: int, p: Floats, response: Floats) -> Floats:
+    def _correction(self, number: int, p: Floats, unit: Floats, response: Floats) -> Floats:
         """Ratio of the exact response of each channel to that of kept coefficients.
 
-        Measured for a change of all contrasts by one factor; shape (n_channel, 1, 1).
+        Measured for a source that shines in all channels; shape (n_channel, 1, 1).
         """
-        c, step = p[2:], _RELATIVE_STEP
-        high = self.left_over(number, float(p[0]), float(p[1]), (1 + step) * c)
-        low = self.left_over(number, float(p[0]), float(p[1]), (1 - step) * c)
-        exact, kept = (high - low) / (2 * step), response @ c
+        x, y, c, step = float(p[0]), float(p[1]), p[2:], _RELATIVE_STEP * unit
+        high, low = self.left_over(number, x, y, c + step), self.left_over(number, x, y, c - step)
+        exact, kept = 0.5 * (high - low), response @ step
         norm = (kept**2).sum(axis=1)
         ratio = np.divide((exact * kept).sum(axis=1), norm, out=np.ones(norm.size), where=norm > 0)
         return np.asarray(np.clip(ratio, *_CORRECTIONS)[:, None, None])

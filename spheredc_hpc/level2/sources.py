@@ -130,7 +130,13 @@ def find_sources(
             empty = candidate
         elif any(kept):
             empty = scene_without(rows, method, fits, full.weights)
-    return _characterised(fits, empty, rows, method)
+    sources, empty = _characterised(fits, empty, rows, method)
+    while sources and sources[-1].snr < _WORTH * threshold:
+        # What was claimed beside a bright source, before that one was known well.
+        fits = [source.fit for source in sources[:-1]]
+        empty = scene_without(rows, method, fits, full.weights) if fits else full
+        sources, empty = _characterised(fits, empty, rows, method)
+    return sources, empty
 
 
 def channel_extra(threshold: float, n_channel: int) -> float:
