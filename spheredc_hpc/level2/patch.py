@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.kernels.combine import combine_frames
 from spheredc_hpc.kernels.parallel import map_ordered
 from spheredc_hpc.kernels.sample import sample_held, sampled_pixels
@@ -21,7 +22,7 @@ Mask = NDArray[np.bool_]
 
 
 class Patch:
-    """A few pixels of the final images, re-reduced exactly for changed frames.
+    """A few pixels of the final images, re-reduced exactly for changed frames, on the CPU.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class Patch:
         self._channels = imaging.by_channel(self._targets)
         needed = np.unique(np.concatenate([self._needed(k) for k in range(len(rows.channels))]))
         self._index = needed[reduction.base.place[needed] >= 0]
-        self._base = reduction.base.columns(self._index)
+        self._base = as_numpy(reduction.base.columns(self._index))
         zone_of = np.full(rows.side**2, -1)
         for number, zone in enumerate(reduction.zones):
             zone_of[zone.subtraction] = number
@@ -115,7 +116,7 @@ class Patch:
             inside = self._zones[number]
             columns = np.ascontiguousarray(base[:, inside])
             for block in blocks:
-                matrix = block.matrix[0].astype(np.float32, copy=False)
+                matrix = as_numpy(block.matrix)[0].astype(np.float32, copy=False)
                 values = matrix[:, :-1] @ reduction.picked(columns, block.rows[:-1])
                 out[np.ix_(line[block.targets], inside)] = values + matrix[:, -1:]
         return out
@@ -132,7 +133,7 @@ class Patch:
             for number, inside in self._zones.items():
                 out[:, inside] = reduction.run_on(np.ascontiguousarray(base[:, inside]), number)
             return np.asarray(out[self._targets])
-        values = reduction.base.values.copy()
+        values = np.array(as_numpy(reduction.base.values))
         spread(values, reduction.base.place, pieces)
         place = reduction.base.place
         if reduction.traits.framewise:
@@ -178,7 +179,7 @@ class _Change:
         self.place = place
         self.change = np.zeros((base.n_row - 1, self.index.size), np.float32)
         spread(self.change, place, pieces)
-        self.base = base.columns(self.index)
+        self.base = as_numpy(base.columns(self.index))
 
     def of_gram(self, zone: int) -> list[Floats] | None:
         """Change of each of the sums of a zone; None if companions do not reach it."""
