@@ -223,6 +223,9 @@ def test_partial_settings_keep_the_rest_of_the_method():
     found = ALGORITHMS["tloci"].settings(zones={"sectors": 4}, references={"min_references": 3})
     assert found.zones.optimisation_fwhm == ALGORITHMS["tloci"].settings().zones.optimisation_fwhm
     assert found.references.self_subtraction == 0.3
+    klip = ALGORITHMS["klip"].settings(zones={"sectors": 4}, references={"max_references": 9})
+    assert klip.zones.annulus_fwhm == 2.0
+    assert klip.references.exclusion_fwhm == 0.5
     loci = ALGORITHMS["loci"].settings(zones={"annulus_fwhm": 2.0})
     assert loci.zones.optimisation_area == 300
     assert loci.references.exclusion_fwhm == 0.5

@@ -16,16 +16,35 @@ from spheredc_hpc.registry import algorithm
 Array = Any
 
 
+class KlipZones(ZoneSettings):
+    """Zones of KLIP: annuli."""
+
+    annulus_fwhm: float | None = Field(2.0, gt=0, description="Width of the annuli [FWHM].")
+
+
+class KlipReferences(ReferenceSettings):
+    """References of KLIP: those in which a companion has moved."""
+
+    exclusion_fwhm: float | None = Field(
+        0.5,
+        ge=0,
+        description="Motion of a companion between target and reference, at least [FWHM]; "
+        "0: all but the target itself; null: all, the target too.",
+    )
+    min_references: int = Field(
+        5, ge=0, description="A frame with fewer gets the least harmful others, up to this many."
+    )
+
+
 class KlipSettings(PcaSettings):
     """KLIP in annuli and sectors, with frames left out in which a companion has not moved."""
 
     n_modes: int = Field(
         10, ge=0, description="Karhunen-Loeve modes removed; 0 removes the mean only."
     )
-    zones: ZoneSettings = Field(ZoneSettings(annulus_fwhm=2.0), description="How the field is cut.")
-    references: ReferenceSettings = Field(
-        ReferenceSettings(exclusion_fwhm=0.5, min_references=5),
-        description="Which frames may serve a frame.",
+    zones: KlipZones = Field(KlipZones(), description="How the field is cut.")
+    references: KlipReferences = Field(
+        KlipReferences(), description="Which frames may serve a frame."
     )
     centre: Literal["temporal", "spatial", "none"] = Field(
         "spatial",
