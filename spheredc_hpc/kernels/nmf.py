@@ -57,20 +57,26 @@ class _Pass(NamedTuple):
 
 
 def factorise(
-    rows: Array, n_modes: int, max_iterations: int = 200, tolerance: float = 1e-3
+    rows: Array,
+    n_modes: int,
+    max_iterations: int = 200,
+    tolerance: float = 1e-3,
+    floor: float = 0.0,
 ) -> Factors:
     """Find non-negative weights and modes whose product is near to the frames.
 
     Parameters
     ----------
     rows : array, shape (n, n_pix)
-        Frames, one a row, finite and not negative.
+        Frames, one a row, finite and not below `floor`.
     n_modes : int
         Modes wanted, ``1 <= n_modes <= n``.
     max_iterations : int
         Passes over the frames at most.
     tolerance : float
         The iteration ends when a pass changes the modes by less than this, relative.
+    floor : float
+        Taken off every pixel first.
 
     Returns
     -------
@@ -93,9 +99,8 @@ def factorise(
     if rows.ndim != 2 or not 1 <= n_modes <= n:
         raise KernelInputError(f"n_modes={n_modes} outside 1..{n} for frames {rows.shape}")
     xp = array_namespace(rows)
-    weights, modes = _starting_factors(rows, n_modes)
-    mean = xp.mean(xp.astype(rows, xp.float64), axis=0, keepdims=True)
-    varying = xp.astype(xp.astype(rows, xp.float64) - mean, rows.dtype)
+    varying, mean = _split_mean(rows, floor)
+    weights, modes = _starting_factors(varying, mean, n_modes)
     scale = xp.ones((n_modes,), dtype=xp.float64)
     iterations = 0
     for iterations in range(1, max_iterations + 1):  # noqa: B007 - also the count of passes
@@ -109,7 +114,27 @@ def factorise(
     return Factors(weights, modes * xp.astype(scale, modes.dtype)[:, None], iterations)
 
 
-def fit_weights(rows: Array, modes: Array, sweeps: int = 500, tolerance: float = 1e-6) -> Array:
+def _split_mean(rows: Array, floor: float) -> tuple[Array, Array]:
+    """Give the frames less their mean, and the mean above a floor in float64."""
+    xp = array_namespace(rows)
+    mean = xp.sum(rows, axis=0, keepdims=True, dtype=xp.float64) / rows.shape[0]
+    varying = xp.empty_like(rows)
+
+    def part(block: slice) -> None:
+        exact = xp.astype(rows[:, block], xp.float64)
+        varying[:, block] = xp.astype(exact - mean[:, block], rows.dtype)
+
+    map_ordered(part, blocks(rows.shape[1], BLOCK_PIXELS))
+    return varying, mean - floor
+
+
+def fit_weights(
+    rows: Array,
+    modes: Array,
+    sweeps: int = 500,
+    tolerance: float = 1e-6,
+    floor: float = 0.0,
+) -> Array:
     """Find the non-negative weights of given modes in frames.
 
     Parameters
@@ -122,6 +147,8 @@ def fit_weights(rows: Array, modes: Array, sweeps: int = 500, tolerance: float =
         Sweeps over the weights at most.
     tolerance : float
         They end when ten of them change the weights by less than this, relative.
+    floor : float
+        Taken off every pixel of the frames first.
 
     Returns
     -------
@@ -134,6 +161,7 @@ def fit_weights(rows: Array, modes: Array, sweeps: int = 500, tolerance: float =
     """
     xp = array_namespace(rows, modes)
     cross, square = gram_matrix(rows, modes), gram_matrix(modes)
+    cross = cross - floor * xp.sum(modes, axis=1, dtype=xp.float64)[None, :]
     weights = xp.zeros(cross.shape, dtype=xp.float64)
     for _ in range(0, sweeps, 10):
         before = weights
@@ -190,36 +218,38 @@ def subtract_nonnegative(
     if negative not in ("shift", "clip"):
         raise KernelInputError(f"unknown treatment of negative pixels: {negative!r}")
     xp = array_namespace(targets, library)
-    if negative == "shift":
-        floor = xp.min(library)
-        if references is not None:
-            floor = xp.minimum(floor, xp.min(targets))
-        given, library = targets - floor, library - floor
-    else:
+    given, floor = targets, 0.0
+    if negative == "clip":
         given, library = positive(targets), positive(library)
-    factors = factorise(library, n_modes, max_iterations, tolerance)
+    else:
+        floor = float(min(xp.min(targets), xp.min(library)))
+    factors = factorise(library, n_modes, max_iterations, tolerance, floor)
     weights, modes = factors.weights, factors.modes
     if references is not None:
-        weights = fit_weights(given, modes)
-    shifted = given if negative == "shift" else targets
-    matrix = xp.astype(weights, targets.dtype)
+        weights = fit_weights(given, modes, floor=floor)
+    matrix, left = xp.astype(weights, targets.dtype), xp.empty_like(targets)
 
-    def part(block: slice) -> Array:
-        return shifted[:, block] - matrix @ modes[:, block]
+    def part(block: slice) -> None:
+        left[:, block] = (targets[:, block] - floor) - matrix @ modes[:, block]
 
-    return xp.concat(map_ordered(part, blocks(targets.shape[1], BLOCK_PIXELS)), axis=1)
+    map_ordered(part, blocks(targets.shape[1], BLOCK_PIXELS))
+    return left
 
 
-def _starting_factors(rows: Array, n_modes: int) -> tuple[Array, Array]:
-    """Non-negative parts of the leading singular vectors, by way of the Gram matrix."""
-    xp = array_namespace(rows)
-    values, vectors = xp.linalg.eigh(gram_matrix(rows))
+def _starting_factors(varying: Array, mean: Array, n_modes: int) -> tuple[Array, Array]:
+    """Non-negative parts of the leading singular vectors of ``varying + mean``."""
+    xp = array_namespace(varying)
+    across = gram_matrix(varying, mean)
+    gram = gram_matrix(varying) + across + xp.matrix_transpose(across) + gram_matrix(mean)
+    values, vectors = xp.linalg.eigh(gram)
     n = values.shape[0]
     values, vectors = xp.flip(values[n - n_modes :]), xp.flip(vectors[:, n - n_modes :], axis=1)
     real = values > n * float(xp.finfo(xp.float64).eps) * xp.max(xp.abs(values))
     root = xp.sqrt(xp.where(real, values, xp.ones_like(values)))
     left = vectors * xp.astype(real, xp.float64)[None, :]
-    right = apply_operator(xp.matrix_transpose(left / root[None, :]), rows)
+    turned = xp.matrix_transpose(left / root[None, :])
+    right = apply_operator(turned, varying)
+    right = right + xp.astype(xp.sum(turned, axis=1, keepdims=True) * mean, right.dtype)
     weights, modes = xp.zeros_like(left), xp.zeros_like(right)
     for j in range(n_modes):
         best = -1.0
