@@ -8,6 +8,7 @@ axis counter-clockwise, y up.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,15 @@ class ZoneSettings(Section):
     gap_fwhm: float = Field(
         1.0, ge=0, description="TLOCI: gap between subtraction and optimisation pixels [FWHM]."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_instead_of_width(cls, values: Any) -> Any:
+        """A number of annuli takes the place of a method's default width."""
+        given = isinstance(values, dict) and values.get("annuli") is not None
+        if given and "annulus_fwhm" not in values:
+            return {**values, "annulus_fwhm": None}
+        return values
 
     @model_validator(mode="after")
     def _consistent(self) -> ZoneSettings:

@@ -170,8 +170,16 @@ def in_sectors(sequence, rotation="fft"):
 
 
 def whole(sequence, rotation="fft"):
-    settings = {"n_modes": 20, "zones": {}, "references": {}}
-    return reduced(sequence, 50.0, "klip", "mean", rotation, **settings)
+    return reduced(
+        sequence,
+        50.0,
+        "klip",
+        "mean",
+        rotation,
+        n_modes=20,
+        zones={"annulus_fwhm": None},
+        references={"exclusion_fwhm": None},
+    )
 
 
 def assert_residuals(residuals, expected, scatter, edges):

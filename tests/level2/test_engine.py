@@ -174,11 +174,8 @@ def test_pixels_without_data_are_left_out():
 def test_a_row_in_the_span_of_its_references_vanishes(channel):
     frames = channel.frames.copy()
     frames[5] = 0.5 * frames[1] + 0.25 * frames[9] + 0.25 * frames[12]
-    settings = {"centre": "none", "zones": {"annulus_fwhm": 2.0}, "references": {}}
-    settings["references"] = {"exclusion_fwhm": 0.5}
-    residuals = Reduction(
-        replace(channel, frames=frames), method_of("klip", n_modes=14, **settings)
-    ).residuals()
+    method = method_of("klip", n_modes=14, centre="none", references={"exclusion_fwhm": 0.5})
+    residuals = Reduction(replace(channel, frames=frames), method).residuals()
     typical = residuals[:, channel.zone].std(axis=1)
     assert typical[5] < 1e-4 * np.median(typical)
 
@@ -225,6 +222,12 @@ def test_a_disturbed_zone_leaves_the_others_alone(channel):
 # ---------------------------------------------------------------- images
 
 
+def test_a_number_of_annuli_takes_the_place_of_their_width(channel):
+    reduction = Reduction(channel, method_of("klip", zones={"annuli": 3}))
+    widths = [zone.outer_px - zone.inner_px for zone in reduction.zones]
+    assert widths == pytest.approx([(OUTER - INNER) / 3] * 3)
+
+
 def test_mode_counts_of_one_pass_are_those_of_several(channel):
     zones = {"annulus_fwhm": 2.0, "sectors": 2}
     together = Reduction(channel, method_of("klip", n_modes=6, also_modes=(2, 6), zones=zones))
@@ -256,7 +259,7 @@ def test_frames_added_one_by_one_are_the_mean_of_the_cube(channel, combination, 
 
 
 @pytest.mark.parametrize("combination", ["mean", "median"])
-@pytest.mark.parametrize("zones", [{}, {"annulus_fwhm": 1.0, "sectors": 2}])
+@pytest.mark.parametrize("zones", [{"annulus_fwhm": None}, {"annulus_fwhm": 1.0, "sectors": 2}])
 def test_threads_do_not_change_a_bit(channel, combination, zones):
     method = method_of("klip", combination, n_modes=4, also_modes=(2,), zones=zones)
     images = []
@@ -375,7 +378,7 @@ def test_a_patch_ends_where_the_data_do(quarters, rotation, combination):
     ("zones", "tolerance"),
     [
         # A source of 4 px is sampled to 7e-4 of its peak, smeared and self-subtracted or not.
-        ({}, 2e-3),
+        ({"annulus_fwhm": None}, 2e-3),
         # Residuals have a step at the edge of a zone, which every interpolation takes its own way.
         ({"annulus_fwhm": 1.0}, 2.5e-2),
     ],
