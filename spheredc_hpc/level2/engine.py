@@ -23,6 +23,7 @@ from spheredc_hpc.level2.tracks import Companion
 __all__ = ["Block", "Companion", "Floats", "Frames", "Method", "Reduction"]
 
 Array = Any
+Indices = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Frames = NDArray[np.float32]
 
@@ -52,10 +53,9 @@ class Reduction(Subtraction):
             North up, on image pixels; NaN where not valid. In the array library of the frames.
         """
         summed = self.method.combination in ("mean", "weighted")
-        # Batches of targets go through all pixels again and again: not where those lie on disk.
-        if self.linear and summed and not buffers.in_scratch():
+        if self.linear and summed:
             self.solve_all()
-            make = partial(self.some_residuals, count=count)
+            make = partial(self._in_memory, count=count)
             return self.imaging.summed(make, self.target_order())
         return self.imaging.combined(self.derotated(count))
 
@@ -69,4 +69,20 @@ class Reduction(Subtraction):
 
     def derotated(self, count: int = 0) -> Array:
         """Residuals of all targets at image scale and north up, (n_target, side, side)."""
-        return self.imaging.turned(self.residuals(count), self.rows.table.targets)
+        targets = self.rows.table.targets
+        if not (self.linear and buffers.in_scratch()):
+            return self.imaging.turned(self.residuals(count), targets)
+        # A few whole frames at a time in memory: pieces of all frames would map most of the file.
+        self.solve_all()
+        frames = buffers.empty((targets.size, self.rows.side, self.rows.side))
+        line = np.full(self.rows.frames.shape[0], -1)
+        line[targets] = np.arange(targets.size)
+        for batch in self.imaging.batches(self.target_order()):
+            frames[line[batch]] = self.imaging.turned(self._in_memory(batch, count), batch)
+            buffers.release(frames)
+        return frames
+
+    def _in_memory(self, targets: Indices, count: int) -> Array:
+        """Make residuals of a few targets that fit in memory even where all do not."""
+        with buffers.scratch_arrays(None):
+            return self.some_residuals(targets, count)

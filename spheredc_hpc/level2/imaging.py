@@ -12,9 +12,11 @@ from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from spheredc_hpc.kernels import buffers
 from spheredc_hpc.kernels.accumulate import add_frames
 from spheredc_hpc.kernels.combine import Combination, combine_frames
 from spheredc_hpc.kernels.masks import turn_mask
+from spheredc_hpc.kernels.parallel import blocks
 from spheredc_hpc.kernels.polar import radius_map
 from spheredc_hpc.kernels.rotate import rotate_frames
 from spheredc_hpc.kernels.warp import WarpMethod, warp_frames
@@ -30,6 +32,8 @@ Make = Callable[[Indices], Array]
 # threads.
 _LEAST_BATCH = 32
 _MOST_BATCHES = 8
+# Rows of all frames that are combined at a time where frames lie on disk.
+_BLOCK_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,15 @@ class Imaging:
             whole = own.size == targets.size
             stack = frames if whole else _some(xp, frames, np.searchsorted(targets, own))
             valid = self.valid(k, own)
-            image = combine_frames(
-                stack,
-                self.combination,
-                valid=None if valid is None else xp.asarray(valid),
-                weights=xp.asarray(self.weights(own)[:, None, None]),
-            )
+            weights = xp.asarray(self.weights(own)[:, None, None])
+            rows = blocks(self.rows.side, _BLOCK_ROWS if buffers.in_scratch() else self.rows.side)
+            pieces = []
+            for piece in rows:
+                good = None if valid is None else xp.asarray(valid[:, piece])
+                part = stack[:, piece, :]
+                pieces.append(combine_frames(part, self.combination, valid=good, weights=weights))
+                buffers.release(frames)
+            image = xp.concat(pieces)
             counted = None if valid is None else valid.sum(axis=0)
             images.append(self._masked(xp, image, k, counted))
         return xp.stack(images)
