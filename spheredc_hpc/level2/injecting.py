@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from array_api_compat import is_numpy_array
 from numpy.typing import NDArray
 
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.kernels.aperture import aperture_sum
-from spheredc_hpc.kernels.parallel import map_ordered
+from spheredc_hpc.kernels.arrays import as_numpy
+from spheredc_hpc.kernels.parallel import blocks, map_ordered
 from spheredc_hpc.kernels.polar import offset_from_sky
 from spheredc_hpc.kernels.snr import ApertureMap, aperture_map, ring_noise
+from spheredc_hpc.level2.device import batch_size, fluxes
 from spheredc_hpc.level2.engine import Companion, Frames, Reduction
 from spheredc_hpc.level2.pushing import Pushed, Pushing, Way
 
@@ -142,6 +145,8 @@ def pushed(plan: Plan, way: Way) -> tuple[Floats, Floats]:
     """Throughput, shape (n, n_channel), and contrast of all companions, one at a time."""
     pushing = Pushing(plan.reduction, plan.spectrum)
     pushing.prepare()
+    if plan.reduction.linear and not is_numpy_array(plan.reduction.base.values):
+        return _pushed_together(plan, pushing, way)
 
     def one(number: int) -> tuple[Floats, float]:
         dx, dy = plan.offsets[number]
@@ -161,6 +166,35 @@ def pushed(plan: Plan, way: Way) -> tuple[Floats, Floats]:
 
     found = map_ordered(one, range(len(plan.offsets)))
     return np.stack([share for share, _ in found]), np.array([c for _, c in found])
+
+
+def _pushed_together(plan: Plan, pushing: Pushing, way: Way) -> tuple[Floats, Floats]:
+    """Do the same in batches, where many small problems cost little more than one."""
+    values = np.full((len(plan.offsets), plan.spectrum.size), np.nan)
+    contrast = np.full(len(plan.offsets), np.nan)
+    numbers = np.flatnonzero(np.isfinite(plan.offsets[:, 0]))
+    for part in blocks(numbers.size, batch_size(pushing)):
+        batch = numbers[part]
+        made = map_ordered(lambda n: Pushed(pushing, *plan.offsets[n].tolist()), batch)
+        members = dict(zip(batch.tolist(), made, strict=True))
+
+        def measure(chosen: NDArray[np.int64], brightness: Floats, how: Way) -> None:
+            found = fluxes([members[n] for n in chosen.tolist()], brightness, how)  # noqa: B023
+            for n, flux, c in zip(chosen.tolist(), found, brightness, strict=True):
+                values[n] = plan.share(n, flux, float(c))
+
+        measure(batch, np.ones(batch.size), "frozen")
+        contrast[batch] = [plan.contrast(n, values[n]) for n in batch.tolist()]
+        for _ in range(0 if way == "frozen" else _TRIALS):
+            measure(batch, contrast[batch], way)
+            better = np.array([plan.contrast(n, values[n]) for n in batch.tolist()])
+            ratio = better / contrast[batch]
+            off = (ratio <= 1 / _BRIGHTNESS) | (ratio >= _BRIGHTNESS)
+            batch = batch[off]
+            contrast[batch] = better[off]
+            if not batch.size:
+                break
+    return values, contrast
 
 
 def _settled(
@@ -228,7 +262,8 @@ def _repeated(plan: Plan, together: list[int], contrast: Floats) -> Floats:
         for (dx, dy), c in zip(plan.offsets[together], contrast, strict=True)
     ]
     companions = (*reduction.companions, *added)
-    change = Reduction(reduction.rows, reduction.method, companions).images() - plan.images
+    change = as_numpy(Reduction(reduction.rows, reduction.method, companions).images())
+    change = change - plan.images
     found = []
     for number, value in zip(together, contrast, strict=True):
         dx, dy = plan.offsets[number]
