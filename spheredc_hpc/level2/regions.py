@@ -62,7 +62,7 @@ class ZoneSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _number_instead_of_width(cls, values: Any) -> Any:
-        """A number of annuli takes the place of a method's default width."""
+        """Let a number of annuli take the place of a method's default width."""
         given = isinstance(values, dict) and values.get("annuli") is not None
         if given and "annulus_fwhm" not in values:
             return {**values, "annulus_fwhm": None}
