@@ -1,8 +1,7 @@
-"""Principal modes of a set of frames, by way of its Gram matrix.
+"""Products of rows of pixels: Gram matrices, their leading modes, and matrices times rows.
 
 A linear subtraction gives every frame the residual ``M R``, where the rows of `R` are the
-frames and the square matrix `M` depends on the Gram matrix ``R R^T`` alone. Here are the
-Gram matrix, the matrix `M` of a principal-component subtraction, and the product.
+frames and the matrix `M` depends on the Gram matrix ``R R^T`` alone.
 """
 
 from __future__ import annotations
@@ -108,7 +107,10 @@ def _put_columns(out, lines, index, values):  # type: ignore[no-untyped-def]
 
 
 def put_columns(
-    out: Array, index: NDArray[np.int64], values: Array, lines: NDArray[np.int64] | None = None
+    out: NDArray[Any],
+    index: NDArray[np.int64],
+    values: NDArray[Any],
+    lines: NDArray[np.int64] | None = None,
 ) -> None:
     """Write values into some columns of some rows, in place.
 
@@ -117,18 +119,13 @@ def put_columns(
     out : array, shape (n, n_pix)
         Rows; changed.
     index : array of int64, shape (m,)
-        Columns, within `out`.
+        Columns, within `out`: not checked.
     values : array, shape (n_line, m)
-        What to write, in the array library of `out`.
+        What to write.
     lines : array of int64, shape (n_line,), optional
-        Rows, within `out`; the first ones if absent.
+        Rows, within `out`: not checked. The first ones if absent.
     """
-    lines = np.arange(values.shape[0]) if lines is None else lines
-    if isinstance(out, np.ndarray):
-        _put_columns(out, lines, index, values)
-        return
-    xp = array_namespace(out)
-    out[xp.asarray(lines)[:, None], xp.asarray(index)[None, :]] = values
+    _put_columns(out, np.arange(values.shape[0]) if lines is None else lines, index, values)
 
 
 def leading_modes(gram: Array, n_modes: int) -> tuple[Array, Array]:
@@ -167,40 +164,6 @@ def leading_modes(gram: Array, n_modes: int) -> tuple[Array, Array]:
     return vectors * xp.astype(kept, gram.dtype)[None, :], inverse
 
 
-def pca_operator(gram: Array, n_modes: int, *, centre: bool = True) -> Array:
-    """Matrix that takes frames to their residuals after a principal-component subtraction.
-
-    Parameters
-    ----------
-    gram : array of float64, shape (n, n)
-        Gram matrix of the frames, whether or not their mean has been taken off.
-    n_modes : int
-        Modes to remove, ``0 <= n_modes <= n``.
-    centre : bool
-        Take the temporal mean off first. It does not count as a mode.
-
-    Returns
-    -------
-    array of float64, shape (n, n)
-        ``M``; the residual of the frames `R` (one a row) is ``M @ R``.
-
-    Notes
-    -----
-    Soummer, Pueyo & Larkin (2012), ApJ 755, L28, eqs. 5 to 8; Amara & Quanz (2012), MNRAS
-    427, 948. With the frames as their own references the projection on the modes is
-    ``V V^T`` with the leading eigenvectors `V` of the (centred) Gram matrix.
-    Cost: O(n**3).
-    """
-    xp = array_namespace(gram)
-    n = gram.shape[0]
-    identity = xp.eye(n, dtype=gram.dtype)
-    if centre:
-        identity = identity - 1.0 / n
-        gram = identity @ gram @ identity
-    vectors, _ = leading_modes(gram, n_modes)
-    return identity - vectors @ xp.matrix_transpose(vectors)
-
-
 def apply_operator(operator: Array, rows: Array) -> Array:
     """Compute ``operator @ rows`` block by block, in the precision of `rows`.
 
@@ -221,59 +184,3 @@ def apply_operator(operator: Array, rows: Array) -> Array:
     matrix = xp.astype(operator, rows.dtype)
     parts = map_ordered(lambda block: matrix @ rows[:, block], blocks(rows.shape[1], BLOCK_PIXELS))
     return xp.concat(parts, axis=1) if parts else xp.zeros((operator.shape[0], 0), rows.dtype)
-
-
-def subtract_modes(
-    targets: Array, references: Array | None, n_modes: int, *, centre: bool = True
-) -> Array:
-    """Remove the mean and the leading Karhunen-Loeve modes of references from each target.
-
-    Parameters
-    ----------
-    targets : array, shape (n_target, n_pix)
-        One frame per row, the pixels of one zone. Finite; NaN is not checked.
-    references : array, shape (n_ref, n_pix), or None
-        Reference frames of the same zone; None: the targets are their own references.
-    n_modes : int
-        Modes to remove, ``0 <= n_modes <= n_ref``; none leaves ``targets - mean``.
-    centre : bool
-        Take the temporal mean of the references off all frames first.
-
-    Returns
-    -------
-    array, shape (n_target, n_pix)
-        Residuals, dtype of `targets`.
-
-    Raises
-    ------
-    KernelInputError
-        If the zones differ or `n_modes` is out of range.
-
-    Notes
-    -----
-    Soummer, Pueyo & Larkin (2012), ApJ 755, L28, eqs. 5 to 8, by way of the ``n_ref`` x
-    ``n_ref`` covariance. Modes whose eigenvalue is below round-off are dropped, so duplicated
-    references are harmless. Cost: O(n_ref**2 * n_pix).
-    """
-    own = references is None
-    references = targets if references is None else references
-    if targets.ndim != 2 or references.ndim != 2 or targets.shape[1] != references.shape[1]:
-        raise KernelInputError(f"zones differ: targets {targets.shape}, refs {references.shape}")
-    if not 0 <= n_modes <= references.shape[0]:
-        raise KernelInputError(f"n_modes={n_modes} outside 0..{references.shape[0]}")
-    xp = array_namespace(targets, references)
-    if centre:
-        mean = xp.mean(xp.astype(references, xp.float64), axis=0, keepdims=True)
-        targets = xp.astype(xp.astype(targets, xp.float64) - mean, targets.dtype)
-        references = (
-            targets
-            if own
-            else xp.astype(xp.astype(references, xp.float64) - mean, references.dtype)
-        )
-    gram = gram_matrix(references)
-    if own:
-        return apply_operator(pca_operator(gram, n_modes, centre=False), targets)
-    vectors, inverse = leading_modes(gram, n_modes)
-    cross = gram_matrix(targets, references)
-    coefficients = (cross @ vectors) * inverse[None, :] @ xp.matrix_transpose(vectors)
-    return targets - apply_operator(coefficients, references)

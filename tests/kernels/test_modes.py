@@ -1,4 +1,4 @@
-"""Principal modes by way of the Gram matrix."""
+"""Products of rows of pixels and the modes of Gram matrices."""
 
 import array_api_strict
 import numpy as np
@@ -15,86 +15,87 @@ def rows():
     return rng.standard_normal((12, 500)) + 3 * rng.standard_normal(500)
 
 
-def by_svd(targets, references, n_modes):
-    """Plain version: project on the right singular vectors of the centred references."""
-    mean = references.mean(axis=0)
-    _, _, vectors = np.linalg.svd(references - mean, full_matrices=False)
-    basis = vectors[:n_modes]
-    return targets - mean - (targets - mean) @ basis.T @ basis
+@pytest.fixture
+def long_rows():
+    """More pixels than three blocks."""
+    rng = np.random.default_rng(1)
+    return rng.standard_normal((7, 3 * modes.BLOCK_PIXELS + 5)).astype(np.float32)
 
 
-@pytest.mark.parametrize("n_modes", [0, 1, 4, 11])
-def test_residuals_are_those_of_a_singular_value_decomposition(rows, n_modes):
-    expected = by_svd(rows, rows, n_modes)
-    np.testing.assert_allclose(modes.subtract_modes(rows, None, n_modes), expected, atol=1e-10)
-    np.testing.assert_allclose(
-        modes.subtract_modes(rows, rows.copy(), n_modes), expected, atol=1e-10
-    )
+@pytest.mark.parametrize("n_modes", [1, 4, 12])
+def test_leading_modes_are_those_of_a_singular_value_decomposition(rows, n_modes):
+    vectors, inverse = modes.leading_modes(modes.gram_matrix(rows), n_modes)
+    left, values, _ = np.linalg.svd(rows, full_matrices=False)
+    np.testing.assert_allclose(1 / inverse[::-1], values[:n_modes] ** 2, rtol=1e-10)
+    expected = left[:, :n_modes] @ left[:, :n_modes].T
+    np.testing.assert_allclose(vectors @ vectors.T, expected, atol=1e-10)
 
 
-def test_other_targets_are_projected_on_the_references(rows):
-    targets = np.random.default_rng(8).standard_normal((3, 500))
-    expected = by_svd(targets, rows, 5)
-    np.testing.assert_allclose(modes.subtract_modes(targets, rows, 5), expected, atol=1e-10)
+def test_modes_of_duplicated_rows_do_not_exist(rows):
+    vectors, inverse = modes.leading_modes(modes.gram_matrix(np.concatenate([rows, rows])), 24)
+    assert (inverse > 0).sum() == 12
+    assert not vectors[:, inverse == 0].any()
 
 
-def test_no_modes_leave_frames_less_their_mean(rows):
-    np.testing.assert_allclose(
-        modes.subtract_modes(rows, None, 0), rows - rows.mean(axis=0), atol=1e-12
-    )
+def test_no_modes_are_an_empty_set(rows):
+    vectors, inverse = modes.leading_modes(modes.gram_matrix(rows), 0)
+    assert vectors.shape == (12, 0)
+    assert inverse.shape == (0,)
 
 
-def test_target_inside_the_span_of_the_references_vanishes(rows):
-    references = rows - rows.mean(axis=0)
-    target = references[:1] + 2 * references[1:2]
-    residual = modes.subtract_modes(target, references, n_modes=12, centre=False)
-    np.testing.assert_allclose(residual, 0, atol=1e-10)
-
-
-def test_duplicated_references_are_harmless(rows):
-    twice = np.concatenate([rows, rows])
-    residual = modes.subtract_modes(rows, twice, 24)
-    np.testing.assert_allclose(residual, 0, atol=1e-6)
-    assert np.isfinite(residual).all()
-
-
-def test_operator_gives_the_residuals_from_any_gram_matrix(rows):
-    # The mean need not be taken off before: the operator does it.
-    operator = modes.pca_operator(modes.gram_matrix(rows), 4)
-    np.testing.assert_allclose(operator @ rows, by_svd(rows, rows, 4), atol=1e-10)
-
-
-def test_gram_matrix_does_not_depend_on_threads():
-    rows = np.random.default_rng(1).standard_normal((7, 3 * modes.BLOCK_PIXELS + 5))
-    rows = rows.astype(np.float32)
+@pytest.mark.parametrize("product", [modes.gram_matrix, modes.zone_gram])
+def test_products_do_not_depend_on_threads(long_rows, product):
     results = []
     for threads in (1, 2, 3):
         with worker_threads(threads):
-            results.append(modes.gram_matrix(rows))
+            results.append(product(long_rows))
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
-    np.testing.assert_allclose(results[0], rows.astype(float) @ rows.astype(float).T, rtol=1e-12)
 
 
-def test_inputs_are_left_alone(rows):
-    before = rows.copy()
-    modes.subtract_modes(rows, None, 3)
-    np.testing.assert_array_equal(rows, before)
+def test_gram_matrix_is_summed_in_double_precision(long_rows):
+    wide = long_rows.astype(np.float64)
+    np.testing.assert_allclose(modes.gram_matrix(long_rows), wide @ wide.T, rtol=1e-12)
+    found = modes.gram_matrix(long_rows, long_rows[:3])
+    np.testing.assert_allclose(found, wide @ wide[:3].T, rtol=1e-12)
+
+
+def test_gram_matrix_of_a_zone_counts_pixels_and_sums_rows(long_rows):
+    wide = np.concatenate([long_rows.astype(np.float64), np.ones((1, long_rows.shape[1]))])
+    np.testing.assert_allclose(modes.zone_gram(long_rows), wide @ wide.T, rtol=1e-11)
+
+
+def test_operators_are_applied_in_the_precision_of_the_rows(long_rows):
+    operator = np.random.default_rng(2).standard_normal((4, 7))
+    found = modes.apply_operator(operator, long_rows)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, operator @ long_rows, atol=1e-5)
+
+
+def test_columns_are_put_where_they_belong():
+    rng = np.random.default_rng(3)
+    out = rng.standard_normal((6, 40))
+    values, index, lines = rng.standard_normal((3, 11)), rng.permutation(40)[:11], [5, 0, 2]
+    expected = out.copy()
+    expected[np.ix_(lines, index)] = values
+    modes.put_columns(out, index, values, np.array(lines))
+    np.testing.assert_array_equal(out, expected)
 
 
 def test_strict_array_library_gives_the_same_result(rows):
-    strict = modes.subtract_modes(array_api_strict.asarray(rows), None, 4)
-    np.testing.assert_allclose(np.asarray(strict), by_svd(rows, rows, 4), atol=1e-10)
-
-
-def test_strict_array_library_takes_separate_references(rows):
     strict = array_api_strict.asarray(rows)
-    residual = modes.subtract_modes(strict[:3, :], strict, 4)
-    np.testing.assert_allclose(np.asarray(residual), by_svd(rows[:3], rows, 4), atol=1e-10)
+    np.testing.assert_allclose(np.asarray(modes.gram_matrix(strict)), rows @ rows.T)
+    np.testing.assert_allclose(np.asarray(modes.zone_gram(strict)), modes.zone_gram(rows))
+    vectors, inverse = modes.leading_modes(modes.gram_matrix(strict), 3)
+    expected, _ = modes.leading_modes(modes.gram_matrix(rows), 3)
+    np.testing.assert_allclose(np.abs(np.asarray(vectors)), np.abs(expected), atol=1e-10)
+    assert inverse.shape == (3,)
 
 
 def test_wrong_shapes_and_mode_counts_are_refused(rows):
-    with pytest.raises(KernelInputError, match="zones differ"):
-        modes.subtract_modes(rows, rows[:, :10], 2)
+    with pytest.raises(KernelInputError, match="do not fit"):
+        modes.gram_matrix(rows, rows[:, :10])
+    with pytest.raises(KernelInputError, match="does not fit"):
+        modes.apply_operator(np.ones((3, 11)), rows)
     with pytest.raises(KernelInputError, match=r"outside 0\.\.12"):
-        modes.subtract_modes(rows, None, 13)
+        modes.leading_modes(modes.gram_matrix(rows), 13)
