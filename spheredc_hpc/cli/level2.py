@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,6 +26,9 @@ def level2(
     ] = "pca-adi",
     config: Annotated[Path | None, typer.Option(help="Settings; defaults if absent.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads to use.")] = 1,
+    device: Annotated[
+        Literal["cpu", "gpu"], typer.Option(help="Where the frames are reduced.")
+    ] = "cpu",
     attempt: Annotated[int, typer.Option(min=1, help="Number of the attempt.")] = 1,
 ) -> None:
     """Subtract the star from one Level 1 cube: images, S/N maps, contrast."""
@@ -36,7 +39,7 @@ def level2(
     settings = load_config(config)
     target = receipt or level2_receipt(source, recipe, settings)
     with job_context("level2", target, attempt):
-        made = reduce_level2(source, target, recipe, settings, threads)
+        made = reduce_level2(source, target, recipe, settings, threads, device)
     typer.echo(f"{made.status}  {target.parent}")
     for reason in made.reasons:
         typer.echo(f"  {reason}")

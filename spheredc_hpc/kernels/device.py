@@ -45,6 +45,31 @@ class Card:
 
         return cupy.asarray(array)
 
+    def free_bytes(self) -> int:
+        """Memory that can be had: free, or held by this process but not in use."""
+        return free_bytes()
+
+    @contextmanager
+    def memory(self) -> Iterator[None]:
+        """Tell of exhausted memory in our own words, and give all back at the end.
+
+        Raises
+        ------
+        ResourceError
+            If an array does not fit on the card.
+        """
+        import cupy
+
+        try:
+            yield
+        except cupy.cuda.memory.OutOfMemoryError as error:
+            raise ResourceError(
+                f"the GPU has not enough memory: {error}; use the CPU or a smaller field"
+            ) from error
+        finally:
+            cupy.get_default_memory_pool().free_all_blocks()
+            cupy.get_default_pinned_memory_pool().free_all_blocks()
+
 
 def free_bytes() -> int:
     """Memory of the card that can be had: free, or held by this process but not in use."""
@@ -77,29 +102,6 @@ def find_card() -> Card:
     name = properties["name"]
     text = name.decode() if isinstance(name, bytes) else str(name)
     return Card(text, int(properties["totalGlobalMem"]))
-
-
-@contextmanager
-def card_memory() -> Iterator[None]:
-    """Tell of exhausted memory of the card in our own words, and give all back at the end.
-
-    Raises
-    ------
-    ResourceError
-        If an array does not fit on the card.
-    """
-    import cupy
-
-    try:
-        yield
-    except cupy.cuda.memory.OutOfMemoryError as error:
-        raise ResourceError(
-            f"the GPU has not enough memory: {error}; reduce fewer frames or a smaller field "
-            "at a time, or use the CPU"
-        ) from error
-    finally:
-        cupy.get_default_memory_pool().free_all_blocks()
-        cupy.get_default_pinned_memory_pool().free_all_blocks()
 
 
 def pieces_at_once(like: Array, bytes_each: int, usual: int) -> int:

@@ -6,6 +6,7 @@ Decisions about geometry (zones, who may serve whom, masks) stay on the CPU: the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -16,16 +17,18 @@ from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from spheredc_hpc.errors import ResourceError
-from spheredc_hpc.kernels.device import Card, card_memory, find_card, free_bytes, pieces_at_once
+from spheredc_hpc.kernels.device import Card, find_card, pieces_at_once
 from spheredc_hpc.level2.pushing import Pushed, Pushing, Way
 from spheredc_hpc.level2.rows import Rows
 from spheredc_hpc.level2.solve import Block
 from spheredc_hpc.level2.traits import traits_of
 from spheredc_hpc.registry import Entry
 
+_log = logging.getLogger(__name__)
+
 Array = Any
 Floats = NDArray[np.float64]
-Name = Literal["cpu", "gpu"]
+Asked = Literal["cpu", "gpu"]
 
 # Copies of the frames that a reduction holds on the card: frames, base, residuals, turned ones.
 _COPIES = 4
@@ -49,7 +52,7 @@ class Device:
     card: Card | None = None
 
     @classmethod
-    def find(cls, asked: Name, entry: Entry[Any]) -> Device:
+    def find(cls, asked: Asked, entry: Entry[Any]) -> Device:
         """Find the device for an algorithm.
 
         Parameters
@@ -72,12 +75,13 @@ class Device:
             return cls()
         card = find_card()
         if traits_of(entry.run).coefficients is None:
+            _log.warning("%s has no coefficients: the CPU reduces", entry.name)
             return cls(f"cpu ({entry.name} has no coefficients)")
         return cls(f"gpu {card.name}", card)
 
     def memory(self) -> AbstractContextManager[None]:
         """Give the memory of the card back at the end of a block."""
-        return nullcontext() if self.card is None else card_memory()
+        return nullcontext() if self.card is None else self.card.memory()
 
     def moved(self, rows: Rows) -> Rows:
         """Put the frames of rows on the device.
@@ -89,13 +93,16 @@ class Device:
         """
         if self.card is None:
             return rows
-        needed, free = _COPIES * rows.frames.nbytes, free_bytes()
+        needed, free = _COPIES * rows.frames.nbytes, self.card.free_bytes()
         if needed > free:
             raise ResourceError(
                 f"{rows.frames.shape} frames need {needed / 1e9:.1f} GB on {self.card.name}, "
                 f"{free / 1e9:.1f} GB are free; use the CPU or a smaller field"
             )
         return replace(rows, frames=self.card.put(rows.frames))
+
+
+CPU = Device()
 
 
 def batch_size(pushing: Pushing) -> int:

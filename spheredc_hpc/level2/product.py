@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spheredc_hpc.config.recipe import Recipe
+from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.level2 import sequence, stack
 from spheredc_hpc.level2.limits import Limits, labels_of
 from spheredc_hpc.level2.scene import Scene
@@ -153,7 +154,7 @@ def _residuals(full: Scene) -> Frames:
     """Derotated residual frames, shape (n_channel, n_time, side, side)."""
     found = []
     for reduction in full.reductions:
-        frames, targets = reduction.derotated(), reduction.rows.table.targets
+        frames, targets = as_numpy(reduction.derotated()), reduction.rows.table.targets
         for own in reduction.imaging.by_channel(targets):
             time = reduction.rows.table.time[own]
             found.append(frames[np.searchsorted(targets, own[np.argsort(time)])])

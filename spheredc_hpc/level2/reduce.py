@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from spheredc_hpc.config.recipe import Recipe
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.instrument.constants import Constants
+from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.kernels.parallel import worker_threads
 from spheredc_hpc.level2 import sequence, stack
 from spheredc_hpc.level2.contrast import noise_curve
+from spheredc_hpc.level2.device import CPU, Device
 from spheredc_hpc.level2.diversity import Diversity, diversity_of
 from spheredc_hpc.level2.engine import Method
 from spheredc_hpc.level2.limits import Limits, Rings, measure_limits
@@ -67,6 +69,7 @@ def reduce(
     threads: int = 1,
     constants: Constants | None = None,
     references: References | None = None,
+    device: Device = CPU,
 ) -> Level2Result:
     """Make companion images, S/N maps, detection limits and a list of sources.
 
@@ -82,6 +85,8 @@ def reduce(
         Instrument constants, for coronagraph and spectra; the default table if absent.
     references : References, optional
         Frames of other stars, for the strategies that use them.
+    device : Device
+        Where the frames are reduced. Results differ by the rounding of float32.
 
     Returns
     -------
@@ -92,39 +97,52 @@ def reduce(
     ------
     DataError
         If no frame or no pixel can be used, or the references do not fit the cube.
+    ResourceError
+        If the frames do not fit on the device.
     """
+    with worker_threads(threads), device.memory():
+        return _reduced(cube, recipe, constants, references, device)
+
+
+def _reduced(
+    cube: Level1Cube,
+    recipe: Recipe,
+    constants: Constants | None,
+    references: References | None,
+    device: Device,
+) -> Level2Result:
     strategy = STRATEGIES[recipe.strategy]
     diversity = diversity_of(strategy.run)
-    with worker_threads(threads):
-        used = references if diversity.library else None
-        prepared = sequence.prepare(cube, recipe.imaging, used)
-        reasons = (*prepared.selection.reasons, *_left_out(prepared))
-        reason = obstacle(prepared, recipe, diversity)
-        if reason:
-            return Level2Result(None, Status.REJECTED, (reason, *reasons))
-        rows = strategy.run(prepared)
-        full = scene_without(rows, _method(recipe))
-        if not _something_left(full):
-            reason = f"{recipe.algorithm} leaves nothing but round-off"
-            return Level2Result(None, Status.REJECTED, (reason, *reasons))
-        full = _weighted(full, full, recipe, constants)
-        sources, empty = find_sources(full, rows, _method(recipe), recipe.imaging.detection_snr)
-        full, empty = (_weighted(scene, empty, recipe, constants) for scene in (full, empty))
-        case = _Case(cube, recipe, constants, diversity)
-        rings = Rings.of(empty, sources, _separations(recipe, full))
-        limits, other = case.limits(empty, rings)
-        outcome = Outcome(full, empty, sources, limits, other)
-        images = level2_images(cube, recipe, case.coronagraph, outcome)
-        flags = _flags(case, prepared)
-        status = Status.FLAGGED if flags else Status.OK
-        return Level2Result(images, status, reasons, flags, quality_of(prepared, images, outcome))
+    used = references if diversity.library else None
+    prepared = sequence.prepare(cube, recipe.imaging, used)
+    reasons = (*prepared.selection.reasons, *_left_out(prepared))
+    reason = obstacle(prepared, recipe, diversity)
+    if reason:
+        return Level2Result(None, Status.REJECTED, (reason, *reasons))
+    rows = tuple(device.moved(one) for one in strategy.run(prepared))
+    full = scene_without(rows, _method(recipe))
+    if not _something_left(full):
+        reason = f"{recipe.algorithm} leaves nothing but round-off"
+        return Level2Result(None, Status.REJECTED, (reason, *reasons))
+    full = _weighted(full, full, recipe, constants)
+    sources, empty = find_sources(full, rows, _method(recipe), recipe.imaging.detection_snr)
+    full, empty = (_weighted(scene, empty, recipe, constants) for scene in (full, empty))
+    case = _Case(cube, recipe, constants, diversity)
+    rings = Rings.of(empty, sources, _separations(recipe, full))
+    limits, other = case.limits(empty, rings)
+    outcome = Outcome(full, empty, sources, limits, other)
+    images = level2_images(cube, recipe, case.coronagraph, outcome)
+    flags = _flags(case, prepared)
+    status = Status.FLAGGED if flags else Status.OK
+    return Level2Result(images, status, reasons, flags, quality_of(prepared, images, outcome))
 
 
 def _something_left(scene: Scene) -> bool:
     """Whether the images hold more than the round-off of frames in single precision."""
     for reduction, part in zip(scene.reductions, scene.parts(), strict=True):
         rows = reduction.rows
-        some = rows.frames[[0, len(rows.frames) // 2, -1]][:, rows.zone]
+        n = rows.frames.shape[0]
+        some = np.stack([as_numpy(rows.frames[i, ...])[rows.zone] for i in (0, n // 2, n - 1)])
         least = _ROUND_OFF * float(np.abs(some).max() * rows.factor[rows.table.targets].max())
         if np.nanmax(np.abs(scene.images[part]), initial=0.0) > least:
             return True

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.level2.engine import Companion, Frames, Method, Reduction
 from spheredc_hpc.level2.forward import Fit
 from spheredc_hpc.level2.rows import Rows
@@ -109,7 +110,7 @@ def reductions_without(
 
 def scene_of(reductions: Sequence[Reduction], weights: Floats | None = None) -> Scene:
     """Make the images of reductions."""
-    images = np.concatenate([reduction.images() for reduction in reductions])
+    images = np.concatenate([as_numpy(reduction.images()) for reduction in reductions])
     return Scene(tuple(reductions), images, weights)
 
 

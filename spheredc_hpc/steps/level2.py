@@ -6,9 +6,11 @@ from pathlib import Path
 
 from spheredc_hpc.config import Config, Recipe
 from spheredc_hpc.instrument.constants import default_constants
+from spheredc_hpc.level2.device import Asked, Device
 from spheredc_hpc.level2.reduce import reduce
 from spheredc_hpc.model.product import Receipt, Status
 from spheredc_hpc.model.quality import FLAGS
+from spheredc_hpc.registry import ALGORITHMS
 from spheredc_hpc.steps.guard import make
 from spheredc_hpc.steps.inputs import sound
 from spheredc_hpc.steps.layout import product_directory, split_product
@@ -36,7 +38,12 @@ def level2_receipt(level1_receipt: Path, recipe: str, config: Config) -> Path:
 
 
 def reduce_level2(
-    level1_receipt: Path, receipt: Path, recipe: str, config: Config, threads: int
+    level1_receipt: Path,
+    receipt: Path,
+    recipe: str,
+    config: Config,
+    threads: int,
+    device: Asked = "cpu",
 ) -> Receipt:
     """Reduce one Level 1 cube by one recipe.
 
@@ -52,6 +59,8 @@ def reduce_level2(
         All settings.
     threads : int
         Threads of the job; the result does not depend on it.
+    device : {"cpu", "gpu"}
+        Where the frames are reduced; ``run.json`` says what ran.
 
     Returns
     -------
@@ -64,6 +73,8 @@ def reduce_level2(
         If the recipe is unknown or a path is no receipt below a result root.
     DataError
         If the Level 1 product is damaged.
+    ResourceError
+        If there is no GPU, or the frames do not fit on it.
     """
     source, target = product_directory(level1_receipt), product_directory(receipt)
     name, settings = config.recipe_by_label(recipe)
@@ -75,8 +86,10 @@ def reduce_level2(
             return
         with run_info() as run:
             run.threads = threads
+            used = Device.find(device, ALGORITHMS[settings.algorithm])
+            run.device = used.name
             sound(source)
-        _build(source, settings, config, threads, writer)
+        _build(source, settings, config, (threads, used), writer)
 
     return make(target, _draft(source, target, name, settings, config), build, config.output)
 
@@ -107,13 +120,18 @@ def _pass_on(upstream: Receipt, writer: receipts.ProductWriter) -> None:
 
 
 def _build(
-    source: Path, recipe: Recipe, config: Config, threads: int, writer: receipts.ProductWriter
+    source: Path,
+    recipe: Recipe,
+    config: Config,
+    workers: tuple[int, Device],
+    writer: receipts.ProductWriter,
 ) -> None:
+    threads, device = workers
     with stage("read"):
         cube = read_cube(source / CUBE)
     with stage("reduce"):
         constants = default_constants().with_overrides(config.constants)
-        result = reduce(cube, recipe, threads, constants)
+        result = reduce(cube, recipe, threads, constants, device=device)
     writer.quality |= result.quality
     if result.images is None or result.status is Status.REJECTED:
         inherited, writer.reasons = writer.reasons, []

@@ -21,6 +21,7 @@ class Run:
     """Clock and memory of one job."""
 
     threads: int = 1
+    device: str = "cpu"
     stages_s: dict[str, float] = field(default_factory=dict)
     _started: float = field(default_factory=time.perf_counter)
     _utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -38,7 +39,7 @@ class Run:
             "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
             "peak_rss_mb": round(usage.ru_maxrss / 1024, 1),
             "threads": self.threads,
-            "device": "cpu",
+            "device": self.device,
             "executor": os.environ.get("SPHEREDC_EXECUTOR", "shell"),
             "stages_s": {name: round(value, 3) for name, value in self.stages_s.items()},
         }
