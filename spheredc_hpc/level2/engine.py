@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from spheredc_hpc.kernels import buffers
 from spheredc_hpc.level2.imaging import Imaging, seen_pixels
 from spheredc_hpc.level2.solve import Block
-from spheredc_hpc.level2.subtraction import Method, Subtraction
+from spheredc_hpc.level2.subtraction import Subtraction
 from spheredc_hpc.level2.tracks import Companion
+from spheredc_hpc.level2.zonal import Method
 
 __all__ = ["Block", "Companion", "Floats", "Frames", "Method", "Reduction"]
 
