@@ -14,6 +14,7 @@ from spheredc_hpc.kernels.polar import radius_map
 from spheredc_hpc.kernels.warp import warp_frames
 from spheredc_hpc.level2.rows import Rows, RowTable
 from spheredc_hpc.level2.sequence import Channel
+from spheredc_hpc.level2.zones import BORDER_PX
 
 Floats = NDArray[np.float64]
 Frames = NDArray[np.float32]
@@ -97,7 +98,8 @@ def aligned_rows(channels: Sequence[Channel]) -> Rows:
     gain /= gain[0]
     for k in range(1, len(channels)):
         frames[k * n_time : (k + 1) * n_time] *= np.float32(gain[k])
-    common = np.asarray(covered.any(axis=0), np.bool_)
+    # Beyond the zone only what an interpolation at its edge may ask for.
+    common = covered.any(axis=0) & (radius <= max(outer) + BORDER_PX)
     return Rows(
         frames,
         common,

@@ -23,6 +23,9 @@ Mask = NDArray[np.bool_]
 # one more for each of so many pixels of width.
 _LEVELS = 3
 _LEVEL_PX = 16.0
+# A part below this share of the pixels of its zone is not worth a solution of its own: its pixels
+# go with the part that fewer channels share.
+_LEAST_SHARE = 0.05
 
 
 class CoveredZone(NamedTuple):
@@ -73,7 +76,8 @@ def split_by_coverage(
             continue
         merged: dict[bytes, CoveredZone] = {}
         for pixels in _sides(zone.subtraction, flat, covered.shape[-1]):
-            for part in _levels(replace(zone, subtraction=pixels), flat, least):
+            side_of = replace(zone, subtraction=pixels)
+            for part in _levels(side_of, flat, least, zone.subtraction.size):
                 key = part.channels.tobytes()
                 merged[key] = _joined(merged[key], part) if key in merged else part
         parts += merged.values()
@@ -97,13 +101,14 @@ def _sides(pixels: Indices, flat: Mask, side: int) -> list[Indices]:
     return [part for part in (pixels[ring <= split], pixels[ring > split]) if part.size]
 
 
-def _levels(zone: Zone, flat: Mask, least: int) -> list[CoveredZone]:
-    """Parts of one zone by the number of channels, in the order of their coverage."""
+def _levels(zone: Zone, flat: Mask, least: int, size: int) -> list[CoveredZone]:
+    """Parts of one side of a zone of a size, by the number of channels that cover them."""
     here = flat[:, zone.subtraction]
     order = np.argsort(-here.sum(axis=1), kind="stable")
     # How many channels, counted in this order, share the pixel.
     shared = np.cumprod(here[order], axis=0).sum(axis=0)
-    kept = _kept_levels(shared, np.isin(zone.subtraction, zone.optimisation), zone, least)
+    inside = np.isin(zone.subtraction, zone.optimisation)
+    kept = _worth_it(shared, _kept_levels(shared, inside, zone, least), _LEAST_SHARE * size)
     parts = []
     for number, level in enumerate(kept):
         above = kept[number + 1] if number + 1 < kept.size else np.inf
@@ -118,11 +123,23 @@ def _levels(zone: Zone, flat: Mask, least: int) -> list[CoveredZone]:
 
 def _kept_levels(shared: Indices, inside: Mask, zone: Zone, least: int) -> Indices:
     """Numbers of channels at which the zone is cut: the least one, and quantiles of the area."""
-    found = np.unique(shared[shared >= least])
+    seen = shared[shared >= least]
+    found = np.unique(seen)
     most = _LEVELS + int((zone.outer_px - zone.inner_px) / _LEVEL_PX)
-    if found.size <= most:
-        return found
-    counted = inside & (shared >= least)
-    values = shared[counted] if counted.any() else shared[shared >= least]
-    place = np.quantile(values, np.linspace(0, 1, most), method="lower")
-    return np.unique(np.concatenate([found[:1], place]))
+    if found.size > most:
+        counted = inside & (shared >= least)
+        values = shared[counted] if counted.any() else seen
+        place = np.quantile(values, np.linspace(0, 1, most), method="lower")
+        found = np.unique(np.concatenate([found[:1], place]))
+    return found
+
+
+def _worth_it(shared: Indices, levels: Indices, pixels: float) -> Indices:
+    """Levels whose parts have so many pixels, and the lowest one."""
+    kept = list(levels)
+    for level in levels[:0:-1]:
+        above = [other for other in kept if other > level]
+        own = (shared >= level) & (shared < (above[0] if above else np.inf))
+        if np.count_nonzero(own) < pixels:
+            kept.remove(level)
+    return np.array(kept, np.int64)
