@@ -15,7 +15,7 @@ from spheredc_hpc.level2.reduce import reduce
 from spheredc_hpc.model.product import Status
 from spheredc_hpc.registry import ALGORITHMS
 
-IMAGING = ImagingSettings(outer_mas=250, throughput_branches=1)
+IMAGING = ImagingSettings(outer_mas=230, throughput_branches=1)
 # They take nothing from other frames, so a single frame and still frames will do.
 ALONE = ("noadi", "profile")
 
@@ -28,7 +28,7 @@ def algorithm(request):
 @pytest.fixture(scope="module")
 def cube():
     """Speckles; 14 frames, enough for the modes of every default."""
-    return synthetic_sequence.sequence(seed=7, n_wave=1, n_time=14, side=51)
+    return synthetic_sequence.sequence(seed=7, n_wave=1, n_time=14, side=45)
 
 
 def with_frames(cube, use):
@@ -124,17 +124,17 @@ def test_more_modes_than_frames(cube, algorithm):
 
 
 def test_annulus_without_data(algorithm):
-    wide = synthetic_sequence.sequence(seed=7, n_wave=1, n_time=14, side=81)
-    y, x = np.indices((81, 81)) - 40
+    wide = synthetic_sequence.sequence(seed=7, n_wave=1, n_time=14, side=71)
+    y, x = np.indices((71, 71)) - 35
     hole = (np.hypot(x, y) > 11) & (np.hypot(x, y) < 15)
-    imaging = ImagingSettings(outer_mas=400, throughput_branches=1)
+    imaging = ImagingSettings(outer_mas=350, throughput_branches=1)
     images, reason = outcome(with_pixels(wide, (..., hole), np.nan), algorithm, imaging)
     assert images is not None, reason
     # The image covers the window of the zone, not the whole frame.
     y, x = np.indices(images.mask.shape) - images.mask.shape[0] // 2
     radius = np.hypot(x, y)
     assert not images.mask[(radius > 12) & (radius < 14)].any()
-    assert images.mask[(radius > 17) & (radius < 31)].all()
+    assert images.mask[(radius > 17) & (radius < 27)].all()
 
 
 def test_frames_of_the_size_of_a_companion(cube, algorithm):
@@ -150,11 +150,10 @@ def test_frames_without_anything(cube, algorithm, value):
     assert reason.startswith("no usable frame: 14 frames ")
 
 
-@pytest.mark.parametrize("value", [0.0, np.nan])
-def test_one_frame_without_anything_is_left_out(cube, algorithm, value):
-    images, reasons = outcome(with_pixels(cube, (0, 3), value), algorithm)
-    assert images is not None
-    assert reasons[0].startswith("1 frames ")
-    assert reasons[0].endswith(": 3")
+def test_one_frame_without_anything_is_left_out(cube, algorithm):
     expected, _ = outcome(with_frames(cube, np.arange(14) != 3), algorithm)
-    np.testing.assert_array_equal(images.image, expected.image)
+    for value in (0.0, np.nan):
+        images, reasons = outcome(with_pixels(cube, (0, 3), value), algorithm)
+        assert reasons[0].startswith("1 frames ")
+        assert reasons[0].endswith(": 3")
+        np.testing.assert_array_equal(images.image, expected.image)
