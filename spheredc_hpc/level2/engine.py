@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spheredc_hpc.kernels import buffers
-from spheredc_hpc.level2.imaging import Imaging, seen_pixels
+from spheredc_hpc.level2.imaging import Imaging
 from spheredc_hpc.level2.solve import Block
 from spheredc_hpc.level2.subtraction import Subtraction
 from spheredc_hpc.level2.tracks import Companion
+from spheredc_hpc.level2.turning import seen_pixels
 from spheredc_hpc.level2.zonal import Method
 
 __all__ = ["Block", "Companion", "Floats", "Frames", "Method", "Reduction"]
@@ -38,7 +39,7 @@ class Reduction(Subtraction):
         seen = seen_pixels(
             self.rows, [(part.zone.subtraction, part.channels) for part in self.parts]
         )
-        return Imaging(self.rows, self.method.combination, self.method.rotation, seen)
+        return Imaging(self.rows, self.method.rotation, seen, self.method.combination)
 
     def images(self, count: int = 0) -> Array:
         """Make the images of all channels.
