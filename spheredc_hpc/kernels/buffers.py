@@ -106,10 +106,10 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> Array:
 
 def zeros(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> Array:
     """Make an array of zeros as `empty` does."""
-    array = empty(shape, dtype)
-    if _mapping(array) is None:
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if not in_scratch() or size < LEAST_BYTES:
         return np.zeros(shape, dtype)
-    return array  # a fresh file reads as zeros
+    return empty(shape, dtype)  # a fresh file reads as zeros
 
 
 def release(array: Array) -> None:

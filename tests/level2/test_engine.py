@@ -1,5 +1,6 @@
 """The engine against plain repetitions of what each method is defined to do."""
 
+import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
 
@@ -304,6 +305,23 @@ def test_strict_array_library_gives_the_same_images(channel, combination, centre
     for count, image in expected.items():
         assert isinstance(found[count], type(strict.frames))
         np.testing.assert_allclose(np.asarray(found[count]), image, atol=2e-3)
+
+
+@pytest.mark.parametrize(("combination", "most"), [("mean", 1.8), ("median", 2.3)])
+def test_memory_is_that_of_one_cube_for_means_and_two_for_medians(combination, most):
+    # The base is one cube. A mean has a third of another at a time, a median all of it;
+    # blocks of pixels in double precision weigh less the larger the frames.
+    frames = np.random.default_rng(7).standard_normal((96, 241, 241), dtype=np.float32)
+    large = channel_of(frames, np.linspace(0, 50, 96))
+    method = method_of("pca", combination, n_modes=5)
+    Reduction(large, method).image()
+    tracemalloc.start()
+    try:
+        Reduction(large, method).image()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < most * frames.nbytes
 
 
 # ---------------------------------------------------------------- patches
