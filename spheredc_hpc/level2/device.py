@@ -24,7 +24,7 @@ from spheredc_hpc.level2.solve import Block
 from spheredc_hpc.level2.traits import traits_of
 from spheredc_hpc.registry import Entry
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Array = Any
 Floats = NDArray[np.float64]
@@ -75,7 +75,7 @@ class Device:
             return cls()
         card = find_card()
         if traits_of(entry.run).coefficients is None:
-            _log.warning("%s has no coefficients: the CPU reduces", entry.name)
+            logger.warning("%s has no coefficients: the CPU reduces", entry.name)
             return cls(f"cpu ({entry.name} has no coefficients)")
         return cls(f"gpu {card.name}", card)
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 
-from spheredc_hpc.errors import DataError
+from spheredc_hpc.errors import ConfigError, DataError
 from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.kernels.combine import Combination
 from spheredc_hpc.kernels.modes import zone_gram
@@ -89,6 +89,10 @@ class Zonal:
         self.rows = source if isinstance(source, Rows) else Rows.of_channel(source)
         self.method = method
         self.traits = traits_of(method.entry.run)
+        if not self.linear and not is_numpy_array(self.rows.frames):
+            raise ConfigError(
+                f"{method.entry.name} has no coefficients: its frames have to be NumPy arrays"
+            )
         self.companions = tuple(companions)
         self.groups = groups_of(self.rows)
         rows = self.rows
