@@ -7,22 +7,19 @@ itself: the same estimator is applied to source-free places of the same radius.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spheredc_hpc.level2.engine import Companion, Frames, Reduction
-from spheredc_hpc.level2.patch import Patch
+from spheredc_hpc.level2.engine import Frames, Reduction
+from spheredc_hpc.level2.misfit import Misfit, mean_width
 
 Floats = NDArray[np.float64]
 
-# Radius of the fitted patch in FWHM, and how far the position may leave the start.
-PATCH_FWHM = 1.3
+# How far the position may leave the start, in FWHM.
 REACH_FWHM = 1.0
 _ITERATIONS = 16
 _RECENTRINGS = 3
@@ -30,13 +27,6 @@ _RECENTRE_PX = 0.7
 _RENEW_PX = 0.3
 _RENEW_FLUX = 0.1
 _LONGEST_STEP_PX = 1.0
-_STEP_PX = 0.3
-_RELATIVE_STEP = 0.1
-# Channels reduced together whose contrasts are differentiated exactly, at most; of more, the
-# response to each contrast is that of kept coefficients, set right by exact differences.
-_EXACT_CHANNELS = 4
-# What the correction may be.
-_CORRECTIONS = (0.1, 3.0)
 # A fit stops at the tight tolerances and counts as converged from the loose ones on.
 _TIGHT = (0.001, 2e-4)
 _LOOSE = (0.02, 5e-3)
@@ -66,95 +56,6 @@ class Fit:
     estimator: Floats
     points: Floats
     converged: bool
-
-
-class _Problem:
-    """The data of one fit and its model."""
-
-    def __init__(
-        self,
-        reductions: Sequence[Reduction],
-        profiles: Sequence[Floats],
-        noise: Floats,
-        start_px: tuple[float, float],
-    ) -> None:
-        fwhm = mean_width(reductions)
-        half = int(np.ceil(PATCH_FWHM * fwhm)) + 1
-        y, x = np.mgrid[-half : half + 1, -half : half + 1]
-        x, y = x + round(start_px[0]), y + round(start_px[1])
-        near = np.hypot(x - start_px[0], y - start_px[1]) <= PATCH_FWHM * fwhm
-        self.points = np.stack([x[near], y[near]]).astype(np.float64)
-        self.patches = [Patch(reduction, *self.points) for reduction in reductions]
-        ends = np.cumsum([0, *(len(reduction.rows.channels) for reduction in reductions)])
-        self.parts = [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
-        radius = np.hypot(*self.points)
-        self.background = np.stack([np.interp(radius, np.arange(p.size), p) for p in profiles])
-        self.weight = 1.0 / noise
-
-    def left_over(
-        self, part: int, dx: float, dy: float, contrast: Floats, *, frozen: bool = False
-    ) -> Floats:
-        """Images of one reduction about the source after taking a companion out.
-
-        Returns
-        -------
-        array, shape (n_channel, n_point)
-            Less the background, weighted; zero where there is no image.
-        """
-        own = self.parts[part]
-        companion = Companion(dx, dy, -contrast[own])
-        values = self.patches[part].evaluate([companion], frozen=frozen)
-        misfit = (values - self.background[own]) * self.weight[own, None]
-        return np.asarray(np.nan_to_num(misfit))
-
-    def all_left(self, p: Floats) -> Floats:
-        """Weighted misfit of all channels, shape (n_data,)."""
-        parts = range(len(self.parts))
-        return np.concatenate([self.left_over(k, p[0], p[1], p[2:]).ravel() for k in parts])
-
-    def jacobian(self, p: Floats, unit: Floats) -> Floats:
-        """Differentiate `all_left` centrally, shape (n_data, 2 + n_channel)."""
-        n_point = self.points.shape[1]
-        result = np.zeros((self.parts[-1].stop, n_point, 2 + self.parts[-1].stop))
-        x, y, c, h = float(p[0]), float(p[1]), p[2:], _STEP_PX
-        for number, own in enumerate(self.parts):
-            left = partial(self.left_over, number)
-            result[own, :, 0] = (left(x + h, y, c) - left(x - h, y, c)) / (2 * h)
-            result[own, :, 1] = (left(x, y + h, c) - left(x, y - h, c)) / (2 * h)
-            few = own.stop - own.start <= _EXACT_CHANNELS
-            for k in range(own.start, own.stop):
-                step = np.zeros(c.size)
-                step[k] = _RELATIVE_STEP * unit[k]
-                high, low = (
-                    left(x, y, c + step, frozen=not few),
-                    left(x, y, c - step, frozen=not few),
-                )
-                result[own, :, 2 + k] = (high - low) / (2 * step[k])
-            if not few:
-                result[own, :, 2:] *= self._correction(number, p, unit, result[own, :, 2:])
-        return result.reshape(-1, result.shape[2])
-
-    def _correction(self, number: int, p: Floats, unit: Floats, response: Floats) -> Floats:
-        """Ratio of the exact response of each channel to that of kept coefficients.
-
-        Measured for a source that shines in all channels; shape (n_channel, 1, 1).
-        """
-        x, y, c, step = float(p[0]), float(p[1]), p[2:], _RELATIVE_STEP * unit
-        high, low = self.left_over(number, x, y, c + step), self.left_over(number, x, y, c - step)
-        exact, kept = 0.5 * (high - low), response @ step
-        norm = (kept**2).sum(axis=1)
-        ratio = np.divide((exact * kept).sum(axis=1), norm, out=np.ones(norm.size), where=norm > 0)
-        return np.asarray(np.clip(ratio, *_CORRECTIONS)[:, None, None])
-
-
-def mean_width(reductions: Sequence[Reduction]) -> float:
-    """Mean width of the PSFs of all channels [image px]."""
-    widths = [
-        channel.star.fwhm_px * reduction.rows.image_pixels(k)
-        for reduction in reductions
-        for k, channel in enumerate(reduction.rows.channels)
-    ]
-    return float(np.mean(widths))
 
 
 def fit_source(
@@ -189,13 +90,13 @@ def fit_source(
     Gauss-Newton steps. The patch is centred again if the source moves. A channel in which
     the source is absent gets a contrast about zero. Channels that are reduced together are
     evaluated together: each contrast acts on the images of all. The misfit is exact always;
-    the derivatives are for few channels, see `_EXACT_CHANNELS`.
+    the derivatives are for few channels, see `misfit`.
     """
     limit = REACH_FWHM * mean_width(reductions)
     p = np.concatenate([start_px, start_contrast])
     for _ in range(_RECENTRINGS):
         centre = (float(p[0]), float(p[1]))
-        problem = _Problem(reductions, profiles, noise, centre)
+        problem = Misfit(reductions, profiles, noise, centre)
         p, estimator, converged = _minimised(problem, p, start_px, limit)
         if not converged or np.hypot(p[0] - centre[0], p[1] - centre[1]) < _RECENTRE_PX:
             break
@@ -206,7 +107,7 @@ def fit_source(
 
 
 def _minimised(
-    problem: _Problem, p: Floats, start_px: tuple[float, float], limit_px: float
+    problem: Misfit, p: Floats, start_px: tuple[float, float], limit_px: float
 ) -> tuple[Floats, Floats, bool]:
     """Gauss-Newton steps; the Jacobian is renewed where the parameters have moved."""
     at, estimator = np.full(p.shape, np.inf), np.zeros((p.size, 0))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from spheredc_hpc.errors import DataError
 from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.kernels.combine import combine_frames
 from spheredc_hpc.kernels.parallel import map_ordered
@@ -91,6 +92,63 @@ class Patch:
         linear = reduction.linear
         residuals = self._linear(pieces, frozen=frozen) if linear else self._other(pieces)
         return self._combined(residuals)
+
+    @property
+    def adds(self) -> bool:
+        """Whether images are sums over frames and over companions, coefficients kept."""
+        reduction = self.reduction
+        return reduction.linear and reduction.method.combination in ("mean", "weighted")
+
+    def responses(self, dx_px: float, dy_px: float) -> Floats:
+        """Change of the images by a companion that shines in one channel, coefficients kept.
+
+        Parameters
+        ----------
+        dx_px, dy_px : float
+            Offset of the companion on the final images [image px].
+
+        Returns
+        -------
+        array of float64, shape (n_channel, n_channel, n_point)
+            Per contrast; the first index is the channel in which it shines.
+
+        Raises
+        ------
+        DataError
+            If the images do not add, see `adds`.
+
+        Notes
+        -----
+        As `evaluate` with kept coefficients for each channel, at the cost of one.
+        """
+        if not self.adds:
+            raise DataError("images of this method and combination do not add")
+        reduction = self.reduction
+        count = len(reduction.rows.channels)
+        result = np.zeros((count, count, self._xs.shape[1]))
+        for group in reduction.groups:
+            pieces = pieces_of(reduction.rows, [group], [Companion(dx_px, dy_px, 1.0)])
+            added = np.zeros((group.rows.size, self._index.size), np.float32)
+            local = np.full(reduction.rows.frames.shape[0], -1)
+            local[group.rows] = np.arange(group.rows.size)
+            spread(added, self._place, [p._replace(rows=local[p.rows]) for p in pieces])
+            result[group.channel] += self._combined(self._carried(added, local))
+        return np.nan_to_num(result)
+
+    def _carried(self, added: Frames, local: Indices) -> Frames:
+        """Change of the residuals by what is added to some rows, numbered by `local`."""
+        out = np.zeros((self._targets.size, self._index.size), np.float32)
+        line = np.full(local.size, -1)
+        line[self._targets] = np.arange(self._targets.size)
+        for number, inside in self._zones.items():
+            part = np.ascontiguousarray(added[:, inside])
+            for block in self.reduction.solved(number):
+                own = local[block.rows[:-1]]
+                lit = np.flatnonzero(own >= 0)
+                if lit.size:
+                    matrix = as_numpy(block.matrix)[0][:, lit].astype(np.float32, copy=False)
+                    out[np.ix_(line[block.targets], inside)] = matrix @ part[own[lit]]
+        return out
 
     # ---------------------------------------------------------------- linear methods
 

@@ -12,7 +12,8 @@ from spheredc_hpc.config.recipe import ImagingSettings, Recipe
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.kernels.aperture import aperture_sum
 from spheredc_hpc.level2.alignment import aligned_rows, speckle_scales
-from spheredc_hpc.level2.engine import Method, Reduction
+from spheredc_hpc.level2.engine import Companion, Method, Reduction
+from spheredc_hpc.level2.patch import Patch
 from spheredc_hpc.level2.reduce import reduce
 from spheredc_hpc.level2.references import References
 from spheredc_hpc.level2.sequence import prepare
@@ -202,6 +203,23 @@ def test_throughput_is_that_of_simulated_companions(empty, strategy, spectrum):
     truth = np.mean(arrived, axis=0)
     lit = spectrum > 0
     np.testing.assert_allclose(ours[lit], truth[lit], rtol=0.05)
+
+
+@pytest.mark.parametrize("strategy", STRATEGY_NAMES)
+def test_responses_are_those_of_companions_in_single_channels(empty, strategy):
+    rows = STRATEGIES[strategy].run(prepare(empty, IMAGING))[0]
+    entry = ALGORITHMS["klip"]
+    reduction = Reduction(rows, Method(entry, entry.settings(**KLIP), "mean"))
+    x, y = place(250.0, 100.0)
+    points = np.round(x) + np.array([0.0, 1.0, -4.0]), np.round(y) + np.array([0.0, 1.0, 3.0])
+    patch = Patch(reduction, *points)
+    found = patch.responses(x, y)
+    before = patch.evaluate(frozen=True)
+    for k in range(5):
+        lit = Companion(x, y, 1e-4 * np.eye(5)[k])
+        expected = (patch.evaluate([lit], frozen=True) - before) / 1e-4
+        # Single precision of frames with speckles of 1e-5 beside a companion of 1e-4.
+        np.testing.assert_allclose(found[k], expected, atol=1e-5 * expected.max())
 
 
 @pytest.mark.parametrize("strategy", STRATEGY_NAMES)
