@@ -15,6 +15,7 @@ from array_api_compat import array_namespace, is_numpy_namespace
 from numpy.typing import NDArray
 
 from spheredc_hpc.kernels.cholesky import solve_ridge
+from spheredc_hpc.kernels.device import pieces_at_once
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
 from spheredc_hpc.kernels.spectral import invert_spectra
 from spheredc_hpc.kernels.submatrices import Batch, list_rows
@@ -34,6 +35,8 @@ LANE_ROWS = 512
 ROOM = 1.2
 # Matrix elements of one batch of array operations (1 GB).
 ARRAY_ELEMENTS = 2**27
+# What a batch takes per element: indices, matrices, eigenvectors and room to find them [bytes].
+_ARRAY_BYTES = 8 * 8
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def solve(gram: Array, targets: Array, allowed: Array, inverse: Inverse) -> Arra
     every = xp.arange(flat.shape[0], dtype=xp.int64)
     each = xp.take(xp.astype(targets, xp.int64), every % n_target)
     first = (every // n_target) * n**2
-    size = max(1, ARRAY_ELEMENTS // n**2)
+    size = pieces_at_once(gram, _ARRAY_BYTES * n**2, ARRAY_ELEMENTS // n**2)
     parts = [
         _solve_arrays(gram, (first[part], each[part]), flat[part, :], inverse)
         for part in blocks(flat.shape[0], size)

@@ -45,8 +45,9 @@ def test_a_kernel_gives_the_same(card, name):
     expected = kernel(*[np.array(each) for each in arguments])
     found = kernel(*[card.put(each) for each in arguments])
     assert not isinstance(found, np.ndarray)
-    assert found.dtype == expected.dtype
-    np.testing.assert_allclose(as_numpy(found), expected, atol=device_cases.KERNEL_TOLERANCE)
+    values = as_numpy(found)
+    assert values.dtype == expected.dtype
+    np.testing.assert_allclose(values, expected, atol=device_cases.KERNEL_TOLERANCE)
 
 
 @pytest.mark.parametrize("name", METHODS)
