@@ -37,6 +37,8 @@ ROOM = 1.2
 ARRAY_ELEMENTS = 2**27
 # What a batch takes per element: indices, matrices, eigenvectors and room to find them [bytes].
 _ARRAY_BYTES = 8 * 8
+# Error of the product of sound Cholesky factors, in rows times round-off of the largest element.
+_FACTOR_ERROR = 4
 
 
 @dataclass(frozen=True)
@@ -294,8 +296,12 @@ def _definite_solve(matrix: Array, right: Array, numbers: Array, inside: Array) 
     except np.linalg.LinAlgError:
         return None
     pivots = xp.linalg.diagonal(lower)
-    floor = numbers * xp.finfo(matrix.dtype).eps * largest
-    # Some libraries raise no error, but leave a pivot that is not positive, or not a number.
-    if not bool(xp.all((pivots > 0) & (pivots**2 > floor))):
+    eps = xp.finfo(matrix.dtype).eps
+    floor = numbers * eps * largest
+    # Some libraries raise no error, but leave a pivot that is not positive, or not a number, or
+    # what they had when they stopped.
+    wrong = xp.max(xp.abs(lower @ xp.matrix_transpose(lower) - filled), axis=(-2, -1))
+    sound = wrong[:, None] <= _FACTOR_ERROR * matrix.shape[1] * eps * largest
+    if not bool(xp.all((pivots > 0) & (pivots**2 > floor) & sound)):
         return None
     return xp.linalg.solve(filled, right[:, :, None])[:, :, 0]

@@ -30,8 +30,10 @@ Array = Any
 Floats = NDArray[np.float64]
 Asked = Literal["cpu", "gpu"]
 
-# Copies of the frames that a reduction holds on the card: frames, base, residuals, turned ones.
-_COPIES = 4
+# Copies of the frames that are held on the card: themselves, and the bases of three scenes (with
+# its sources, without them, and the next attempt). While one reduction makes its images, also its
+# residuals, the turned ones and what they are sorted in.
+_COPIES, _WORK = 4, 4
 # Companions pushed together where memory does not matter.
 _TOGETHER = 64
 
@@ -83,8 +85,8 @@ class Device:
         """Give the memory of the card back at the end of a block."""
         return nullcontext() if self.card is None else self.card.memory()
 
-    def moved(self, rows: Rows) -> Rows:
-        """Put the frames of rows on the device.
+    def moved(self, rows: Sequence[Rows]) -> tuple[Rows, ...]:
+        """Put the frames of all that is reduced on the device.
 
         Raises
         ------
@@ -92,14 +94,16 @@ class Device:
             If they and what is made of them do not fit.
         """
         if self.card is None:
-            return rows
-        needed, free = _COPIES * rows.frames.nbytes, self.card.free_bytes()
+            return tuple(rows)
+        held = sum(one.frames.nbytes for one in rows)
+        needed = _COPIES * held + _WORK * max(one.frames.nbytes for one in rows)
+        free = self.card.free_bytes()
         if needed > free:
             raise ResourceError(
-                f"{rows.frames.shape} frames need {needed / 1e9:.1f} GB on {self.card.name}, "
+                f"{held / 1e9:.1f} GB of frames need {needed / 1e9:.1f} GB on {self.card.name}, "
                 f"{free / 1e9:.1f} GB are free; use the CPU or a smaller field"
             )
-        return replace(rows, frames=self.card.put(rows.frames))
+        return tuple(replace(one, frames=self.card.put(one.frames)) for one in rows)
 
 
 CPU = Device()

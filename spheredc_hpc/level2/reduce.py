@@ -119,7 +119,7 @@ def _reduced(
     reason = obstacle(prepared, recipe, diversity)
     if reason:
         return Level2Result(None, Status.REJECTED, (reason, *reasons))
-    rows = tuple(device.moved(one) for one in strategy.run(prepared))
+    rows = device.moved(strategy.run(prepared))
     full = scene_without(rows, _method(recipe))
     if not _something_left(full):
         reason = f"{recipe.algorithm} leaves nothing but round-off"

@@ -109,4 +109,4 @@ def test_frames_beyond_the_memory_of_the_card_are_refused(card, rows):
     # Not a byte of it is touched.
     huge = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (4, side, side), (0, 0, 0))
     with pytest.raises(ResourceError, match="use the CPU"):
-        Device("gpu", card).moved(replace(rows, frames=huge))
+        Device("gpu", card).moved([replace(rows, frames=huge)])

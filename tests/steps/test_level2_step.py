@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from foreign_files import write_sequence
 
 from spheredc_hpc.config import parse
-from spheredc_hpc.errors import ConfigError, DataError
+from spheredc_hpc.errors import ConfigError, DataError, ResourceError
 from spheredc_hpc.steps.import_cube import ForeignFiles, import_cube, import_settings
 from spheredc_hpc.steps.level2 import level2_receipt, reduce_level2
 from spheredc_hpc.store import receipt as receipts
@@ -37,6 +39,14 @@ def test_flags_and_reasons_of_level1_are_passed_on(level1, tmp_path):
     assert made.status == "flagged"
     assert set(upstream.flags) <= set(made.flags)
     assert {f"Level 1: {reason}" for reason in upstream.reasons} <= set(made.reasons)
+
+
+def test_a_card_that_is_not_there_fails_the_step_with_a_way_out(level1, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    target = tmp_path / "observations" / "one" / "level2" / "x" / "receipt.json"
+    with pytest.raises(ResourceError, match="install the extra `gpu`"):
+        reduce_level2(level1, target, "pca-adi", CONFIG, 1, "gpu")
+    assert not target.exists()
 
 
 def test_the_companion_is_where_north_and_east_put_it(level1, tmp_path):
