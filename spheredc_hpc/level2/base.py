@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, is_numpy_array
@@ -21,32 +21,6 @@ Indices = NDArray[np.int64]
 BLOCK_PIXELS = 16384
 
 
-class Base(Protocol):
-    """What a reduction asks of its pixels.
-
-    Attributes
-    ----------
-    n_row : int
-        Rows held: the frames, and for linear methods their mean as the last one.
-    order : array of int64, shape (n_pix,)
-        Flat pixel index of each column.
-    place : array of int64, shape (side**2,)
-        Column of each pixel, -1 for those not held.
-    """
-
-    n_row: int
-    order: Indices
-    place: Indices
-
-    def columns(self, index: Indices) -> Array:
-        """Columns of the given flat pixel indices, shape (n_row, n); a view where it can be."""
-        ...
-
-    def release(self) -> None:
-        """Let go of memory that can be had again."""
-        ...
-
-
 class ArrayBase:
     """Pixels in one array of the library of the frames, one row a frame.
 
@@ -60,6 +34,17 @@ class ArrayBase:
         Take the mean over the frames off and keep it as last row.
     added : sequence of Pieces
         Companions to add first.
+
+    Attributes
+    ----------
+    n_row : int
+        Rows held: the frames and, if `centred`, their mean.
+    order : array of int64, shape (n_pix,)
+        Flat pixel index of each column.
+    place : array of int64, shape (side**2,)
+        Column of each pixel, -1 for those not held.
+    values : array of float32, shape (n_row, n_pix)
+        The pixels; in a scratch file inside of `buffers.scratch_arrays`.
     """
 
     def __init__(
@@ -112,8 +97,8 @@ class ArrayBase:
             values = values + xp.asarray(change)
         if not centred:
             return values
-        mean = xp.mean(xp.astype(values, xp.float64), axis=0, keepdims=True)
-        mean = xp.astype(mean, xp.float32)
+        total = xp.sum(values, axis=0, keepdims=True, dtype=xp.float64)
+        mean = xp.astype(total / frames.shape[0], xp.float32)
         return xp.concat([values - mean, mean])
 
     def columns(self, index: Indices) -> Array:
