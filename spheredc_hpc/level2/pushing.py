@@ -82,6 +82,18 @@ class Pushing:
             # Not through the pool for one: the work of a single zone is shared out inside.
             solve = map_ordered if len(zones) > 1 else map
             list(solve(self.solved, zones))
+        if not self.averages:
+            _ = self.turned
+
+    @property
+    def averages(self) -> bool:
+        """Whether images are means of the turned frames, so that changes add up."""
+        return self.reduction.method.combination in ("mean", "weighted")
+
+    @cached_property
+    def turned(self) -> Frames:
+        """Turned residuals of the unchanged frames, (n_target, side, side): what is sorted."""
+        return as_numpy(self.reduction.derotated())
 
     def positions(self, dx_px: Floats, dy_px: Floats) -> tuple[Floats, Floats]:
         """Where points of the images stand on the rows of the targets, from the star [px]."""
@@ -156,7 +168,6 @@ class Pushed:
         self._solved_again = set(pushing.standing_on(self._xs, self._ys).tolist())
         self._reach(dx_px, dy_px)
         self._changes: dict[int, list[tuple[Array, Array]] | None] = {}
-        self._before: Floats | None = None
 
     def _reach(self, dx_px: float, dy_px: float) -> None:
         """Make what the companion adds to the targets, per contrast, where it reaches."""
@@ -311,12 +322,13 @@ class Pushed:
 
     def _combined(self, change: Floats) -> Floats:
         """Change of the images at the points, from that of the samples of the residuals."""
-        combination = self.pushing.reduction.method.combination
-        if combination in ("mean", "weighted"):
+        if self.pushing.averages:
             return self._averaged(change)
-        if self._before is None:
-            self._before = self._sampled(self._residuals())
-        before = self._before
+        # The values that noise has put in order are those of the images themselves.
+        middle = self.pushing.turned.shape[-1] // 2
+        x, y = (np.rint(part).astype(int) + middle for part in self._aperture[:2])
+        before = self.pushing.turned[:, y, x].astype(np.float64)
+        combination = self.pushing.reduction.method.combination
         images = np.full((self.pushing.spectrum.size, change.shape[1]), np.nan)
         for k in range(images.shape[0]):
             own = self.pushing.channel == k
@@ -338,21 +350,6 @@ class Pushed:
             summed = (weights[own] * change[own]).sum(axis=0)
             np.divide(summed, total, out=images[k], where=total > 0)
         return images
-
-    def _residuals(self) -> Array:
-        """Residuals of the unchanged frames at the pixels held."""
-        pushing = self.pushing
-        if not pushing.reduction.linear:
-            return self._run(0.0)
-        xp, parts = array_namespace(self._base), []
-        for zone, inside in self._zones.items():
-            base = xp.take(self._base, xp.asarray(inside), axis=1)
-            for block in pushing.solved(zone):
-                matrix = block.matrix[0, ...]
-                values = _times(matrix[:, :-1], base, block.rows)
-                values = values + xp.astype(matrix[:, -1:], xp.float32)
-                parts.append((pushing.line[block.targets], inside, values))
-        return joined(parts, (pushing.targets.size, self._index.size), self._base)
 
 
 def _placed(index: Indices, side: int) -> Indices:
