@@ -26,6 +26,7 @@ _RECENTRINGS = 3
 _RECENTRE_PX = 0.7
 _RENEW_PX = 0.3
 _RENEW_FLUX = 0.1
+_RENEWALS = 6
 _LONGEST_STEP_PX = 1.0
 # A fit stops at the tight tolerances and counts as converged from the loose ones on.
 _TIGHT = (0.001, 2e-4)
@@ -116,7 +117,7 @@ def _minimised(
         unit = np.maximum(np.abs(p[2:]), 0.3 * np.abs(p[2:]).max())
         moved = np.hypot(p[0] - at[0], p[1] - at[1]) > _RENEW_PX
         brighter = np.any(np.abs(p[2:] - at[2:]) > _RENEW_FLUX * unit)
-        if moved or (iteration < 3 and brighter):
+        if moved or (iteration < _RENEWALS and brighter):
             estimator, at = np.asarray(np.linalg.pinv(problem.jacobian(p, unit)), np.float64), p
         step = -(estimator @ problem.all_left(p))
         step[:2] *= min(1.0, _LONGEST_STEP_PX / max(np.hypot(step[0], step[1]), 1e-12))

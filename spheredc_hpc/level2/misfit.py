@@ -60,7 +60,6 @@ class Misfit:
         radius = np.hypot(*self.points)
         self.background = np.stack([np.interp(radius, np.arange(p.size), p) for p in profiles])
         self.weight = 1.0 / noise
-        self._ratios: dict[int, Floats] = {}
 
     def left_over(
         self, part: int, dx: float, dy: float, contrast: Floats, *, frozen: bool = False
@@ -106,21 +105,36 @@ class Misfit:
         return self._by_position(number, p, frozen=False), np.stack(columns, axis=-1)
 
     def _nearly(self, number: int, p: Floats, unit: Floats) -> tuple[Floats, Floats]:
-        """As `_exactly` with kept coefficients, set right by an exact difference."""
+        """As `_exactly` with the coefficients of `p` kept, set right by an exact difference."""
         own, patch = self.parts[number], self.patches[number]
-        x, y, c = float(p[0]), float(p[1]), p[2:]
-        if patch.adds:
-            response = -np.moveaxis(patch.responses(x, y), 0, -1) * self.weight[own, None, None]
-        else:
-            steps = np.diag(_RELATIVE_STEP * unit)[own]
-            left = partial(self.left_over, number, x, y, frozen=True)
-            response = np.stack(
-                [(left(c + step) - left(c - step)) / (2 * step.sum()) for step in steps], axis=-1
-            )
-        if number not in self._ratios:
-            self._ratios[number] = self._correction(number, p, unit, response)
-        ratio = self._ratios[number]
-        return self._by_position(number, p, frozen=True) * ratio, response * ratio
+        x, y, c, h = float(p[0]), float(p[1]), p[2:], _STEP_PX
+        weight = -self.weight[own, None, None]
+        if not patch.adds:
+            return self._by_position(number, p, frozen=True), self._one_by_one(number, p, unit)
+        held = patch.held([Companion(x, y, -c[own])])
+        response = np.moveaxis(patch.responses(held, x, y), 0, -1) * weight
+        steps = (((x + h, y), (x - h, y)), ((x, y + h), (x, y - h)))
+        moved = np.stack(
+            [
+                np.subtract(*(patch.through(held, [Companion(*at, c[own])]) for at in pair))
+                for pair in steps
+            ],
+            axis=-1,
+        )
+        ratio = self._correction(number, p, unit, response)
+        return moved * weight / (2 * h) * ratio, response * ratio
+
+    def _one_by_one(self, number: int, p: Floats, unit: Floats) -> Floats:
+        """Differentiate by contrasts with kept coefficients, where images do not add."""
+        own = self.parts[number]
+        left = partial(self.left_over, number, float(p[0]), float(p[1]), frozen=True)
+        columns = []
+        for k in range(own.start, own.stop):
+            step = np.zeros(p.size - 2)
+            step[k] = _RELATIVE_STEP * unit[k]
+            columns.append((left(p[2:] + step) - left(p[2:] - step)) / (2 * step[k]))
+        response = np.stack(columns, axis=-1)
+        return np.asarray(response * self._correction(number, p, unit, response))
 
     def _by_position(self, number: int, p: Floats, *, frozen: bool) -> Floats:
         """Differentiate by x and y, shape (n_channel, n_point, 2)."""

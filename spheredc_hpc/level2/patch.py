@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 Frames = NDArray[np.float32]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Held = dict[int, tuple[Block, ...]]
 
 
 class Patch:
@@ -99,11 +100,41 @@ class Patch:
         reduction = self.reduction
         return reduction.linear and reduction.method.combination in ("mean", "weighted")
 
-    def responses(self, dx_px: float, dy_px: float) -> Floats:
+    def held(self, companions: Iterable[Companion] = ()) -> Held:
+        """Coefficients for frames with companions added, to be kept from then on."""
+        reduction = self.reduction
+        return self._solve(pieces_of(reduction.rows, reduction.groups, companions))
+
+    def through(self, held: Held, companions: Iterable[Companion]) -> Floats:
+        """Change of the images by companions, coefficients kept.
+
+        Parameters
+        ----------
+        held : dict
+            Coefficients, from `held`.
+        companions : iterable of Companion
+            What is added.
+
+        Returns
+        -------
+        array of float64, shape (n_channel, n_point)
+
+        Raises
+        ------
+        DataError
+            If the images do not add, see `adds`.
+        """
+        reduction = self.reduction
+        pieces = pieces_of(reduction.rows, reduction.groups, companions)
+        return self._carried(held, np.arange(reduction.rows.frames.shape[0]), pieces)
+
+    def responses(self, held: Held, dx_px: float, dy_px: float) -> Floats:
         """Change of the images by a companion that shines in one channel, coefficients kept.
 
         Parameters
         ----------
+        held : dict
+            Coefficients, from `held`.
         dx_px, dy_px : float
             Offset of the companion on the final images [image px].
 
@@ -116,41 +147,52 @@ class Patch:
         ------
         DataError
             If the images do not add, see `adds`.
-
-        Notes
-        -----
-        As `evaluate` with kept coefficients for each channel, at the cost of one.
         """
+        rows = self.reduction.rows
+        count = len(rows.channels)
+        result = np.zeros((count, count, self._xs.shape[1]))
+        for group in self.reduction.groups:
+            pieces = pieces_of(rows, [group], [Companion(dx_px, dy_px, 1.0)])
+            result[group.channel] += self._carried(held, group.rows, pieces)
+        return result
+
+    def _carried(self, held: Held, lit: Indices, pieces: Sequence[Pieces]) -> Floats:
+        """Change of the images by what is added to some rows."""
         if not self.adds:
             raise DataError("images of this method and combination do not add")
-        reduction = self.reduction
-        count = len(reduction.rows.channels)
-        result = np.zeros((count, count, self._xs.shape[1]))
-        for group in reduction.groups:
-            pieces = pieces_of(reduction.rows, [group], [Companion(dx_px, dy_px, 1.0)])
-            added = np.zeros((group.rows.size, self._index.size), np.float32)
-            local = np.full(reduction.rows.frames.shape[0], -1)
-            local[group.rows] = np.arange(group.rows.size)
-            spread(added, self._place, [p._replace(rows=local[p.rows]) for p in pieces])
-            result[group.channel] += self._combined(self._carried(added, local))
-        return np.nan_to_num(result)
-
-    def _carried(self, added: Frames, local: Indices) -> Frames:
-        """Change of the residuals by what is added to some rows, numbered by `local`."""
+        rows = self.reduction.rows
+        local = np.full(rows.frames.shape[0], -1)
+        local[lit] = np.arange(lit.size)
+        added = np.zeros((lit.size, self._index.size), np.float32)
+        spread(added, self._place, [p._replace(rows=local[p.rows]) for p in pieces])
         out = np.zeros((self._targets.size, self._index.size), np.float32)
         line = np.full(local.size, -1)
         line[self._targets] = np.arange(self._targets.size)
         for number, inside in self._zones.items():
             part = np.ascontiguousarray(added[:, inside])
-            for block in self.reduction.solved(number):
+            for block in held[number]:
                 own = local[block.rows[:-1]]
-                lit = np.flatnonzero(own >= 0)
-                if lit.size:
-                    matrix = as_numpy(block.matrix)[0][:, lit].astype(np.float32, copy=False)
-                    out[np.ix_(line[block.targets], inside)] = matrix @ part[own[lit]]
-        return out
+                used = np.flatnonzero(own >= 0)
+                if used.size:
+                    matrix = as_numpy(block.matrix)[0][:, used].astype(np.float32, copy=False)
+                    out[np.ix_(line[block.targets], inside)] = matrix @ part[own[used]]
+        return np.nan_to_num(self._combined(out))
 
     # ---------------------------------------------------------------- linear methods
+
+    def _solve(self, pieces: Sequence[Pieces]) -> Held:
+        """Coefficients of the zones of the pixels held, for frames with something added."""
+        reduction = self.reduction
+        change = _Change(reduction, pieces) if pieces else None
+
+        def solve(number: int) -> tuple[Block, ...]:
+            extra = None if change is None else change.of_gram(number)
+            return reduction.solved(number) if extra is None else reduction.operator(number, extra)
+
+        numbers = list(self._zones)
+        # Not through the pool if single: the work of one zone is shared out inside.
+        found = [solve(numbers[0])] if len(numbers) == 1 else map_ordered(solve, numbers)
+        return dict(zip(numbers, found, strict=True))
 
     def _linear(self, pieces: Sequence[Pieces], *, frozen: bool) -> Frames:
         """Residuals of all targets at the pixels held."""
@@ -161,16 +203,8 @@ class Patch:
         if pieces:
             base = base.copy()
             spread(base, self._place, pieces)
-        change = None if frozen or not pieces else _Change(reduction, pieces)
         out = np.zeros((self._targets.size, self._index.size), np.float32)
-
-        def solve(number: int) -> tuple[Block, ...]:
-            extra = None if change is None else change.of_gram(number)
-            return reduction.solved(number) if extra is None else reduction.operator(number, extra)
-
-        numbers = list(self._zones)
-        solved = [solve(numbers[0])] if len(numbers) == 1 else map_ordered(solve, numbers)
-        for number, blocks in zip(numbers, solved, strict=True):
+        for number, blocks in self._solve(() if frozen else pieces).items():
             inside = self._zones[number]
             columns = np.ascontiguousarray(base[:, inside])
             for block in blocks:

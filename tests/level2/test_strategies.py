@@ -213,7 +213,11 @@ def test_responses_are_those_of_companions_in_single_channels(empty, strategy):
     x, y = place(250.0, 100.0)
     points = np.round(x) + np.array([0.0, 1.0, -4.0]), np.round(y) + np.array([0.0, 1.0, 3.0])
     patch = Patch(reduction, *points)
-    found = patch.responses(x, y)
+    held = patch.held()
+    found = patch.responses(held, x, y)
+    np.testing.assert_allclose(
+        patch.through(held, [Companion(x, y, 1.0)]), found.sum(axis=0), atol=1e-5 * found.max()
+    )
     before = patch.evaluate(frozen=True)
     for k in range(5):
         lit = Companion(x, y, 1e-4 * np.eye(5)[k])
