@@ -29,17 +29,28 @@ def level2(
     device: Annotated[
         Literal["cpu", "gpu"], typer.Option(help="Where the frames are reduced.")
     ] = "cpu",
+    memory_mb: Annotated[
+        float | None,
+        typer.Option(min=1, help="Memory of the job [MB]; larger cubes go through scratch files."),
+    ] = None,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for scratch files, on a local disk; beside the product if absent."
+        ),
+    ] = None,
     attempt: Annotated[int, typer.Option(min=1, help="Number of the attempt.")] = 1,
 ) -> None:
     """Subtract the star from one Level 1 cube: images, S/N maps, contrast."""
     from spheredc_hpc.cli._job import job_context
     from spheredc_hpc.cli._output import load_config
-    from spheredc_hpc.steps.level2 import level2_receipt, reduce_level2
+    from spheredc_hpc.steps.level2 import Means, level2_receipt, reduce_level2
 
     settings = load_config(config)
     target = receipt or level2_receipt(source, recipe, settings)
     with job_context("level2", target, attempt):
-        made = reduce_level2(source, target, recipe, settings, threads, device)
+        means = Means(threads, device, memory_mb, scratch)
+        made = reduce_level2(source, target, recipe, settings, means)
     typer.echo(f"{made.status}  {target.parent}")
     for reason in made.reasons:
         typer.echo(f"  {reason}")

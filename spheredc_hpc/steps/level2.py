@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from spheredc_hpc.config import Config, Recipe
+from spheredc_hpc.errors import ResourceError
 from spheredc_hpc.instrument.constants import default_constants
+from spheredc_hpc.kernels.buffers import scratch_arrays
 from spheredc_hpc.level2.device import Asked, Device
+from spheredc_hpc.level2.memory import Shape, predicted_mb
 from spheredc_hpc.level2.reduce import reduce
 from spheredc_hpc.model.product import Receipt, Status
 from spheredc_hpc.model.quality import FLAGS
@@ -16,12 +21,58 @@ from spheredc_hpc.steps.inputs import sound
 from spheredc_hpc.steps.layout import product_directory, split_product
 from spheredc_hpc.steps.preview import PREVIEW, write_level2_preview
 from spheredc_hpc.store import receipt as receipts
-from spheredc_hpc.store.cube import read_cube
+from spheredc_hpc.store.cube import open_cube
 from spheredc_hpc.store.images import write_images
 from spheredc_hpc.store.runinfo import run_info, stage
 
+logger = logging.getLogger(__name__)
+
 CUBE = "cube.zarr"
 IMAGES = "level2.zarr"
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a job may use.
+
+    Attributes
+    ----------
+    threads : int
+        Threads; the result does not depend on it.
+    device : {"cpu", "gpu"}
+        Where the frames are reduced.
+    memory_mb : float or None
+        Memory of the job [MB]; None: as much as it takes.
+    scratch : Path or None
+        Folder on a local disk for large arrays that do not fit; beside the product if None.
+    """
+
+    threads: int = 1
+    device: Asked = "cpu"
+    memory_mb: float | None = None
+    scratch: Path | None = None
+
+    def scratch_for(self, shape: Shape, recipe: Recipe, product: Path) -> Path | None:
+        """Where large arrays go: None for memory.
+
+        Raises
+        ------
+        ResourceError
+            If the job is predicted to exceed its memory even so.
+        """
+        if self.memory_mb is None:
+            return None
+        whole = predicted_mb(shape, recipe, self.threads)
+        if whole <= self.memory_mb:
+            return None
+        least = predicted_mb(shape, recipe, self.threads, scratch=True)
+        if least > self.memory_mb:
+            raise ResourceError(
+                f"memory {self.memory_mb:.0f} MB: this reduction is predicted to take "
+                f"{whole:.0f} MB, and {least:.0f} MB with large arrays on disk"
+            )
+        logger.info("%.0f of %.0f MB: large arrays go to disk", whole, self.memory_mb)
+        return self.scratch or product
 
 
 def level2_receipt(level1_receipt: Path, recipe: str, config: Config) -> Path:
@@ -42,8 +93,7 @@ def reduce_level2(
     receipt: Path,
     recipe: str,
     config: Config,
-    threads: int,
-    device: Asked = "cpu",
+    means: Means,
 ) -> Receipt:
     """Reduce one Level 1 cube by one recipe.
 
@@ -57,10 +107,8 @@ def reduce_level2(
         Name or label of a recipe of `config`.
     config : Config
         All settings.
-    threads : int
-        Threads of the job; the result does not depend on it.
-    device : {"cpu", "gpu"}
-        Where the frames are reduced; ``run.json`` says what ran.
+    means : Means
+        Threads, device and memory of the job; ``run.json`` says what was used.
 
     Returns
     -------
@@ -74,7 +122,8 @@ def reduce_level2(
     DataError
         If the Level 1 product is damaged.
     ResourceError
-        If there is no GPU, or the frames do not fit on it.
+        If there is no GPU, or the frames do not fit on it, or the memory is too small even with
+        large arrays on disk.
     """
     source, target = product_directory(level1_receipt), product_directory(receipt)
     name, settings = config.recipe_by_label(recipe)
@@ -85,11 +134,11 @@ def reduce_level2(
         if upstream.status is Status.REJECTED:
             return
         with run_info() as run:
-            run.threads = threads
-            used = Device.find(device, ALGORITHMS[settings.algorithm])
+            run.threads = means.threads
+            used = Device.find(means.device, ALGORITHMS[settings.algorithm])
             run.device = used.name
             sound(source)
-        _build(source, settings, config, (threads, used), writer)
+        _build(source, settings, config, (means, used), writer)
 
     return make(target, _draft(source, target, name, settings, config), build, config.output)
 
@@ -123,15 +172,16 @@ def _build(
     source: Path,
     recipe: Recipe,
     config: Config,
-    workers: tuple[int, Device],
+    with_what: tuple[Means, Device],
     writer: receipts.ProductWriter,
 ) -> None:
-    threads, device = workers
+    means, device = with_what
     with stage("read"):
-        cube = read_cube(source / CUBE)
-    with stage("reduce"):
+        cube = open_cube(source / CUBE)
+    scratch = means.scratch_for(Shape.of(cube, recipe), recipe, writer.path)
+    with stage("reduce"), scratch_arrays(scratch):
         constants = default_constants().with_overrides(config.constants)
-        result = reduce(cube, recipe, threads, constants, device=device)
+        result = reduce(cube, recipe, means.threads, constants, device=device)
     writer.quality |= result.quality
     if result.images is None or result.status is Status.REJECTED:
         inherited, writer.reasons = writer.reasons, []

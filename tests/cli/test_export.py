@@ -12,7 +12,7 @@ from spheredc_hpc import cli
 from spheredc_hpc.config import Config
 from spheredc_hpc.errors import ConfigError, DataError
 from spheredc_hpc.steps.import_cube import ForeignFiles, import_cube, import_settings
-from spheredc_hpc.steps.level2 import level2_receipt, reduce_level2
+from spheredc_hpc.steps.level2 import Means, level2_receipt, reduce_level2
 from spheredc_hpc.store.cube import read_cube
 from spheredc_hpc.store.fits import export_product
 from spheredc_hpc.store.images import read_images
@@ -28,7 +28,7 @@ def products(tmp_path_factory):
     observation, _ = import_cube(folder / "root", files, settings, Config())
     level1 = folder / "root" / "observations" / observation / "level1"
     target = level2_receipt(level1 / "receipt.json", "no-adi", Config())
-    reduce_level2(level1 / "receipt.json", target, "no-adi", Config(), 1)
+    reduce_level2(level1 / "receipt.json", target, "no-adi", Config(), Means())
     return level1, target.parent
 
 

@@ -14,7 +14,7 @@ from spheredc_hpc import cli
 from spheredc_hpc.config import Config
 from spheredc_hpc.errors import ConfigError, DataError
 from spheredc_hpc.steps.import_cube import ForeignFiles, import_cube, import_settings
-from spheredc_hpc.steps.level2 import level2_receipt, reduce_level2
+from spheredc_hpc.steps.level2 import Means, level2_receipt, reduce_level2
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def sound(tmp_path_factory):
     import_cube(folder / "root", files, settings, Config())
     source = folder / "root" / "observations" / "one" / "level1" / "receipt.json"
     target = level2_receipt(source, "cadi-adi", Config())
-    reduce_level2(source, target, "cadi-adi", Config(), 1)
+    reduce_level2(source, target, "cadi-adi", Config(), Means())
     return folder / "root"
 
 

@@ -14,7 +14,7 @@ from spheredc_hpc.kernels.rotate import rotate_fft
 from spheredc_hpc.kernels.symmetry import centre_of_symmetry
 from spheredc_hpc.steps.foreign import recentred
 from spheredc_hpc.steps.import_cube import ForeignFiles, import_cube, import_settings
-from spheredc_hpc.steps.level2 import level2_receipt, reduce_level2
+from spheredc_hpc.steps.level2 import Means, level2_receipt, reduce_level2
 from spheredc_hpc.store import receipt as receipts
 from spheredc_hpc.store.cube import read_cube
 
@@ -155,7 +155,7 @@ def test_flags_of_level_2_come_with_their_reasons(tmp_path):
     product, _ = take_in(tmp_path, write_sequence(tmp_path / "in", turn_deg=15.0))
     source = product / "receipt.json"
     target = level2_receipt(source, "cadi-adi", Config())
-    receipt = reduce_level2(source, target, "cadi-adi", Config(), 1)
+    receipt = reduce_level2(source, target, "cadi-adi", Config(), Means())
     assert "ROTATION_SMALL" in receipt.flags
     assert "field rotation below one FWHM at the inner radius" in receipt.reasons
 

@@ -10,9 +10,12 @@ from foreign_files import write_sequence
 
 from spheredc_hpc.config import parse
 from spheredc_hpc.errors import ConfigError, DataError, ResourceError
+from spheredc_hpc.kernels import buffers
+from spheredc_hpc.level2.memory import Shape, predicted_mb
 from spheredc_hpc.steps.import_cube import ForeignFiles, import_cube, import_settings
-from spheredc_hpc.steps.level2 import level2_receipt, reduce_level2
+from spheredc_hpc.steps.level2 import Means, level2_receipt, reduce_level2
 from spheredc_hpc.store import receipt as receipts
+from spheredc_hpc.store.cube import open_cube
 from spheredc_hpc.store.images import read_images
 
 CONFIG = parse({"level2": {"pca-adi": {"algorithm": "pca", "settings": {"n_modes": 3}}}})
@@ -30,7 +33,7 @@ def level1(tmp_path_factory):
 
 def reduced(level1, root, threads=1, config=CONFIG):
     target = root / "observations" / "one" / "level2" / "x" / "receipt.json"
-    return reduce_level2(level1, target, "pca-adi", config, threads), target.parent
+    return reduce_level2(level1, target, "pca-adi", config, Means(threads)), target.parent
 
 
 def test_flags_and_reasons_of_level1_are_passed_on(level1, tmp_path):
@@ -45,7 +48,7 @@ def test_a_card_that_is_not_there_fails_the_step_with_a_way_out(level1, tmp_path
     monkeypatch.setitem(sys.modules, "cupy", None)
     target = tmp_path / "observations" / "one" / "level2" / "x" / "receipt.json"
     with pytest.raises(ResourceError, match="install the extra `gpu`"):
-        reduce_level2(level1, target, "pca-adi", CONFIG, 1, "gpu")
+        reduce_level2(level1, target, "pca-adi", CONFIG, Means(1, "gpu"))
     assert not target.exists()
 
 
@@ -99,7 +102,9 @@ def test_data_that_allow_no_subtraction_are_a_result(level1, tmp_path):
 
 def test_an_unknown_recipe_names_the_known_ones(level1, tmp_path):
     with pytest.raises(ConfigError, match="pca-adi-"):
-        reduce_level2(level1, tmp_path / "observations/a/level2/b/receipt.json", "x", CONFIG, 1)
+        reduce_level2(
+            level1, tmp_path / "observations/a/level2/b/receipt.json", "x", CONFIG, Means()
+        )
     assert level2_receipt(level1, "pca-adi", CONFIG).parent.name.startswith("pca-adi-")
 
 
@@ -109,3 +114,26 @@ def test_a_damaged_level1_is_refused(tmp_path):
     (source / "receipt.json").write_text("{}")
     with pytest.raises(DataError, match="digest does not match"):
         reduced(source / "receipt.json", tmp_path)
+
+
+def test_little_memory_gives_the_same_arrays_from_scratch_files(level1, tmp_path, monkeypatch):
+    monkeypatch.setattr(buffers, "LEAST_BYTES", 1)
+    _, roomy = reduced(level1, tmp_path / "roomy")
+    target = tmp_path / "tight" / "observations" / "one" / "level2" / "x" / "receipt.json"
+    recipe = CONFIG.level2["pca-adi"]
+    shape = Shape.of(open_cube(level1.parent / "cube.zarr"), recipe)
+    whole, least = (predicted_mb(shape, recipe, scratch=scratch) for scratch in (False, True))
+    means = Means(memory_mb=0.5 * (whole + least), scratch=tmp_path)
+    reduce_level2(level1, target, "pca-adi", CONFIG, means)
+    first, second = (read_images(p / "level2.zarr") for p in (roomy, target.parent))
+    # Products of matrices of other shapes round otherwise in the last place.
+    np.testing.assert_allclose(second.image, first.image, rtol=1e-5, atol=1e-5 * np.nanmax(first.image))
+    np.testing.assert_allclose(second.sources, first.sources, rtol=1e-3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["roomy", "tight"]
+
+
+def test_too_little_memory_is_said_before_work_starts(level1, tmp_path):
+    target = tmp_path / "observations" / "one" / "level2" / "x" / "receipt.json"
+    with pytest.raises(ResourceError, match=r"memory 100 MB: .* predicted to take"):
+        reduce_level2(level1, target, "pca-adi", CONFIG, Means(memory_mb=100))
+    assert not target.exists()
