@@ -127,7 +127,9 @@ def test_little_memory_gives_the_same_arrays_from_scratch_files(level1, tmp_path
     reduce_level2(level1, target, "pca-adi", CONFIG, means)
     first, second = (read_images(p / "level2.zarr") for p in (roomy, target.parent))
     # Products of matrices of other shapes round otherwise in the last place.
-    np.testing.assert_allclose(second.image, first.image, rtol=1e-5, atol=1e-5 * np.nanmax(first.image))
+    np.testing.assert_allclose(
+        second.image, first.image, rtol=1e-5, atol=1e-5 * np.nanmax(first.image)
+    )
     np.testing.assert_allclose(second.sources, first.sources, rtol=1e-3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["roomy", "tight"]
 
