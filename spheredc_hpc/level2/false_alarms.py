@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 # Roughness of aperture sums of white noise, and of noise with the grain of the PSF.
 ROUGHNESS_WHITE = 6.5
 ROUGHNESS_GRAIN = 2.0
+# Below this threshold peaks of noise merge and cannot be counted.
+LEAST_THRESHOLD = 2.0
 # Rings nearer than this have too few elements to tell the roughness, in FWHM.
 _ROUGHNESS_FROM_FWHM = 2.0
 _RADII = 256
@@ -111,7 +113,7 @@ def expected_peaks(threshold: float, area: SearchArea) -> float:
     on a lattice (Worsley 2005, Statistical Applications in Genetics 4, "discrete local
     maxima"). Never more than pixels times probability.
     """
-    if threshold < 2:
+    if threshold < LEAST_THRESHOLD:
         raise DataError(f"peaks above {threshold} merge: threshold of at least 2 wanted")
     if area.outer_px <= area.first_px:
         return 0.0
@@ -169,9 +171,11 @@ def threshold_of_maximum(probability: float, area: SearchArea) -> float:
     if not 1e-12 <= probability <= 0.5:
         raise DataError(f"probability {probability}, between 1e-12 and 0.5 wanted")
     wanted = -np.log1p(-probability)
-    if expected_peaks(2.0, area) <= wanted:
-        return 2.0
-    found = optimize.brentq(lambda u: np.log(expected_peaks(u, area) / wanted), 2.0, 12.0)
+    if expected_peaks(LEAST_THRESHOLD, area) <= wanted:
+        return LEAST_THRESHOLD
+    found = optimize.brentq(
+        lambda u: np.log(expected_peaks(u, area) / wanted), LEAST_THRESHOLD, 12.0
+    )
     return float(found)
 
 

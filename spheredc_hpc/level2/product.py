@@ -10,8 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spheredc_hpc.config.recipe import Recipe
+from spheredc_hpc.errors import DataError
 from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.level2 import sequence, stack
+from spheredc_hpc.level2.false_alarms import (
+    LEAST_THRESHOLD,
+    SearchArea,
+    false_alarm_of_maximum,
+    roughness,
+)
 from spheredc_hpc.level2.limits import Limits, labels_of
 from spheredc_hpc.level2.scene import Scene
 from spheredc_hpc.level2.snr import SnrMaps, snr_maps
@@ -174,7 +181,7 @@ def _attrs(cube: Level1Cube, recipe: Recipe, limits: Limits) -> dict[str, Any]:
 
 
 def quality_of(
-    prepared: sequence.Sequence, images: Level2Images, outcome: Outcome
+    prepared: sequence.Sequence, images: Level2Images, outcome: Outcome, detection_snr: float
 ) -> dict[str, Any]:
     """Figures for the receipt."""
     picked: dict[str, float | None] = {}
@@ -192,7 +199,24 @@ def quality_of(
         "field_rotation_deg": round(sequence.field_rotation_deg(prepared.channels[0].rotation), 4),
         "fwhm_px": [round(float(f), 4) for f in images.fwhm_px],
         "sources": len(outcome.sources),
+        "false_alarm_of_stack": _false_alarm(outcome, detection_snr),
         "companion_spectrum": outcome.limits.spectrum.name,
         "throughput_method": ", ".join(outcome.limits.how),
         **picked,
     }
+
+
+def _false_alarm(outcome: Outcome, detection_snr: float) -> float | None:
+    """Probability that noise alone exceeds the threshold somewhere on the stack."""
+    empty = outcome.empty
+    radii = outcome.limits.curves[0].radius_px
+    labels = labels_of(empty, outcome.sources, empty.fwhm_px)
+    gaussian = snr_maps(empty.stack, empty.fwhm_px, labels).gaussian
+    if detection_snr < LEAST_THRESHOLD:
+        return None
+    try:
+        rough = roughness(gaussian, empty.fwhm_px)
+    except DataError:
+        return None
+    area = SearchArea(float(radii[0]), float(radii[-1]), empty.fwhm_px, rough)
+    return float(f"{false_alarm_of_maximum(detection_snr, area):.3g}")

@@ -134,7 +134,8 @@ def _reduced(
     images = level2_images(cube, recipe, case.coronagraph, outcome)
     flags = _flags(case, prepared)
     status = Status.FLAGGED if flags else Status.OK
-    return Level2Result(images, status, reasons, flags, quality_of(prepared, images, outcome))
+    quality = quality_of(prepared, images, outcome, recipe.imaging.detection_snr)
+    return Level2Result(images, status, reasons, flags, quality)
 
 
 def _something_left(scene: Scene) -> bool:

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import synthetic_sequence
 from noise_counts import Counts
 from noise_images import FWHM, after_adi, images, speckle_frames
 from scipy import special
 
+from spheredc_hpc.config.recipe import ImagingSettings, Recipe
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.kernels.polar import radius_map
 from spheredc_hpc.level2.false_alarms import (
@@ -16,6 +18,7 @@ from spheredc_hpc.level2.false_alarms import (
     roughness,
     threshold_of_maximum,
 )
+from spheredc_hpc.level2.reduce import reduce
 from spheredc_hpc.level2.snr import snr_maps, source_labels
 
 RADII = (1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
@@ -141,3 +144,19 @@ def test_lobes_of_a_removed_source_are_no_noise():
     # The Gaussians have fallen to 1e-5 of their peaks there.
     np.testing.assert_allclose(found[ring], twin[ring], atol=1e-4)
     assert found[SIDE // 2, SIDE // 2 + 20] > 1.3 * plain[SIDE // 2, SIDE // 2 + 20]
+
+
+def test_receipt_tells_the_chance_that_noise_is_claimed():
+    cube = synthetic_sequence.sequence(seed=2, n_wave=1, n_time=12, side=91)
+    chances = []
+    for detection_snr in (4.0, 5.0):
+        imaging = ImagingSettings(outer_mas=450, throughput_branches=1, detection_snr=detection_snr)
+        quality = reduce(cube, Recipe(algorithm="cadi", imaging=imaging)).quality
+        chances.append(quality["false_alarm_of_stack"])
+    # Radii of 2 to 9 FWHM: between the chances of noise with the grain of the PSF and of white one.
+    for chance, threshold in zip(chances, (4.0, 5.0), strict=True):
+        smooth, rough = (
+            false_alarm_of_maximum(threshold, SearchArea(8.0, 36.0, 3.9, value))
+            for value in (1.0, 6.5)
+        )
+        assert smooth < chance < rough
