@@ -94,6 +94,33 @@ def test_one_channel_and_one_frame_have_a_preview(tmp_path: Path) -> None:
     assert (tmp_path / "1.png").stat().st_size > 0
 
 
+def test_curves_of_many_channels_are_those_of_the_stack(tmp_path: Path) -> None:
+    few = level2_images()
+    count = 12
+    images = replace(
+        few,
+        cube=np.stack([few.image] * count),
+        snr=np.stack([few.image_snr] * count),
+        snr_gaussian=np.stack([few.image_snr] * count),
+        contrast=np.repeat(few.contrast, count // 2, axis=1),
+        throughput=np.repeat(few.throughput, count // 2, axis=0),
+        transmission=np.repeat(few.transmission, count // 2, axis=0),
+        source_contrast=np.repeat(few.source_contrast, count // 2, axis=1),
+        source_contrast_err=np.repeat(few.source_contrast_err, count // 2, axis=1),
+        wavelength_um=np.linspace(0.95, 1.35, count),
+        fwhm_px=np.full(count, 3.3),
+        image_contrast_t_type=few.image_contrast * 3,
+        attrs={},
+    )
+    labels = [curve.label for curve in level2.contrast_curves(images)]
+    assert labels == ["stack Student", "stack Gaussian", "methane Student", "methane Gaussian"]
+    assert [curve.label for curve in level2.throughput_curves(images)] == ["stack", "coronagraph"]
+    assert len(level2.source_points(images)) == len(images.sources)
+    assert len(level2.snr_maps(images)) == 4
+    write_level2_preview(images, tmp_path / "many.png")
+    assert Image.open(tmp_path / "many.png").size[0] > 900
+
+
 def test_rows_run_upwards_and_columns_to_the_right(tmp_path: Path) -> None:
     image = np.zeros((64, 64))
     image[48:52, 8:12] = 1.0

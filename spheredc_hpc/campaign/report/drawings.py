@@ -180,15 +180,14 @@ def _has_data(panels: list[Panel]) -> bool:
 
 
 def _maps(images: Level2Images, name: str) -> list[Drawing]:
-    titles = level2.names(images)
     plain = level2.stack_view(images, "image, channels stacked")
     corrected = level2.stack_view(images, "corrected for self-subtraction")
     return [
         _map(images, images.image, plain, f"{name}-image"),
         _map(images, images.image_corrected, corrected, f"{name}-corrected"),
         *(
-            _map(images, snr, level2.snr_view(images, f"S/N, {title}"), f"{name}-snr{channel}")
-            for channel, (title, snr) in enumerate(zip(titles, images.snr_gaussian, strict=True))
+            _map(images, snr, level2.snr_view(images, f"S/N, {title}"), f"{name}-snr{number}")
+            for number, (title, snr) in enumerate(level2.snr_maps(images))
         ),
     ]
 
@@ -198,7 +197,7 @@ def _curves(images: Level2Images, name: str) -> list[Drawing]:
     contrast = contrast_figure(level2.contrast_curves(images), points)
     throughput = throughput_figure(level2.throughput_curves(images))
     return [
-        _curve("5-sigma contrast per channel, with the sources", contrast, f"{name}-contrast"),
+        _curve("5-sigma contrast, with the sources", contrast, f"{name}-contrast"),
         _curve("Throughput of the algorithm", throughput, f"{name}-throughput"),
     ]
 
@@ -216,7 +215,7 @@ def _comparison(views: Views, name: str) -> list[Drawing]:
             f"{name}-contrast",
         ),
         _curve(
-            "Throughput by recipe, mean of the channels",
+            "Throughput of the stack by recipe",
             throughput_figure(throughput),
             f"{name}-throughput",
         ),

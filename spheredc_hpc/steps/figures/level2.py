@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
@@ -16,6 +18,8 @@ PANEL_WIDTH = 300.0
 _CIRCLE_FWHM = 1.6
 _CIRCLE_OF_SIDE = 0.02
 NORTH_UP = 0.0
+# With more channels, curves are those of the stack, and a few maps stand for all.
+MOST_CHANNELS = 4
 
 
 def names(images: Level2Images) -> list[str]:
@@ -67,8 +71,32 @@ def draw_map(
     draw_sky(figure, place, cut, view, moved)
 
 
+def snr_maps(images: Level2Images) -> list[tuple[str, npt.NDArray[np.float32]]]:
+    """S/N maps with their titles: all channels, or the stack and three of many channels."""
+    titled = list(zip(names(images), images.snr_gaussian, strict=True))
+    if len(titled) <= MOST_CHANNELS:
+        return titled
+    picked = [titled[at] for at in (0, len(titled) // 2, len(titled) - 1)]
+    return [("channels stacked", images.image_snr), *picked]
+
+
+def _stack_contrasts(images: Level2Images) -> list[Curve]:
+    """5-sigma contrast of the stack, for the assumed spectrum and for a methane companion."""
+    curves = []
+    spectra = (("stack", images.image_contrast), ("methane", images.image_contrast_t_type))
+    for series, (name, values) in enumerate(spectra):
+        for at, statistic in reversed(list(enumerate(STATISTICS))):
+            if values is not None:
+                label = f"{name} {statistic.capitalize()}"
+                curve = Curve(label, images.separation_mas, values[at], series)
+                curves.append(curve if statistic == "student" else replace(curve, style="dashed"))
+    return curves
+
+
 def contrast_curves(images: Level2Images) -> list[Curve]:
-    """5-sigma contrast per channel: Student solid, Gaussian dashed."""
+    """5-sigma contrast per channel, of many channels that of the stack: Gaussian dashed."""
+    if len(images.cube) > MOST_CHANNELS:
+        return _stack_contrasts(images)
     curves = []
     for channel, name in enumerate(names(images)):
         for statistic in ("student", "gaussian"):
@@ -92,16 +120,21 @@ def stack_curve(images: Level2Images, label: str, series: int) -> Curve:
 
 
 def stack_throughput(images: Level2Images, label: str, series: int) -> Curve:
-    """Give the mean of the throughput over the channels; NaN where one of them is."""
-    return Curve(label, images.separation_mas, images.throughput.mean(axis=0), series)
+    """Give the throughput of the stack; of products without it the mean of the channels."""
+    values = images.image_throughput
+    if values is None:
+        values = images.throughput.mean(axis=0)
+    return Curve(label, images.separation_mas, values, series)
 
 
 def throughput_curves(images: Level2Images) -> list[Curve]:
-    """Throughput per channel, and where it is not 1 the transmission of the coronagraph."""
+    """Throughput per channel, of many channels that of the stack, and the coronagraph's."""
     curves = [
         Curve(name, images.separation_mas, images.throughput[channel], channel)
         for channel, name in enumerate(names(images))
     ]
+    if len(curves) > MOST_CHANNELS:
+        curves = [stack_throughput(images, "stack", 0)]
     transmission = images.transmission
     if transmission.size and np.nanmin(transmission, initial=1.0) < 1.0:
         curves.append(Curve("coronagraph", images.separation_mas, transmission[0], 5, "dotted"))
@@ -109,15 +142,22 @@ def throughput_curves(images: Level2Images) -> list[Curve]:
 
 
 def source_points(images: Level2Images) -> list[Point]:
-    """Give the sources as points of the contrast plot, each channel in its colour."""
+    """Give the sources as points of the contrast plot, each channel in its colour.
+
+    Of many channels their mean stands for all.
+    """
     column = SOURCE_COLUMNS.index("separation_mas")
-    channels = range(images.source_contrast.shape[1])
+    contrast, error = images.source_contrast, images.source_contrast_err
+    if contrast.shape[1] > MOST_CHANNELS:
+        error = np.sqrt((error**2).sum(axis=1, keepdims=True)) / contrast.shape[1]
+        contrast = contrast.mean(axis=1, keepdims=True)
+    channels = range(contrast.shape[1])
     return [
         Point(
             str(number) if channel == 0 else "",
             float(row[column]),
-            float(images.source_contrast[number - 1, channel]),
-            float(images.source_contrast_err[number - 1, channel]),
+            float(contrast[number - 1, channel]),
+            float(error[number - 1, channel]),
             channel,
         )
         for number, row in enumerate(images.sources, start=1)
@@ -128,17 +168,15 @@ def source_points(images: Level2Images) -> list[Point]:
 def preview_figure(images: Level2Images) -> Figure:
     """Lay out the preview of a product: images and S/N maps above, curves below."""
     gap, strip = 16.0, 290.0
-    count = min(2, images.snr_gaussian.shape[0])
     width = 3 * PANEL_WIDTH + 4 * gap
     figure = new_figure(width, PANEL_WIDTH + PANEL_EXTRA + strip + 3 * gap)
     base = strip + 2 * gap
     place = (gap, base, PANEL_WIDTH)
     view = stack_view(images, "corrected image, stacked")
     draw_map(figure, place, images, images.image_corrected, view, circles=True)
-    for channel in range(count):
-        place = (gap + (channel + 1) * (PANEL_WIDTH + gap), base, PANEL_WIDTH)
-        view = snr_view(images, f"S/N, {names(images)[channel]}")
-        draw_map(figure, place, images, images.snr_gaussian[channel], view, circles=True)
+    for number, (title, snr) in enumerate(snr_maps(images)[:2]):
+        place = (gap + (number + 1) * (PANEL_WIDTH + gap), base, PANEL_WIDTH)
+        draw_map(figure, place, images, snr, snr_view(images, f"S/N, {title}"), circles=True)
     half = width / 2
     draw_contrast(
         figure,
