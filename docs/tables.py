@@ -198,9 +198,30 @@ def modes() -> str:
     return registry_section(MODES)
 
 
+def strategies() -> str:
+    """Write the strategies of Level 2 and what each exploits."""
+    from spheredc_hpc.level2.diversity import diversity_of
+    from spheredc_hpc.registry import STRATEGIES
+
+    rows = []
+    for name, entry in STRATEGIES.items():
+        found = diversity_of(entry.run)
+        used = [
+            word
+            for word, used in (
+                ("other times", found.rotation),
+                ("other channels", found.wavelength),
+                ("other stars", found.library),
+            )
+            if used
+        ]
+        rows.append((f"`{name}`", entry.summary, ", ".join(used) or "nothing"))
+    return table(("strategy", "what it does", "references"), rows)
+
+
 TABLES = (
     algorithms, calibrations, commands, configuration, constants, errors, flags, frame_classes,
-    modes, pending,
+    modes, pending, strategies,
 )  # fmt: skip
 
 
