@@ -113,9 +113,11 @@ def keys_of_cases(path):
 
 def test_every_case_has_its_two_sides_and_its_inputs(bench, project_root):
     folder = project_root / "tests" / "bench" / "anchors"
-    keys = {side: keys_of_cases(folder / f"{side}.py") for side in bench.cases.PACKAGES}
+    sides = ("ours", *bench.cases.PACKAGES)
+    keys = {side: keys_of_cases(folder / f"{side}.py") for side in sides}
     real = {"betapic", "betapic_empty", "betapic_pca"}
     for case in bench.cases.CASES:
+        assert case.name in keys["ours"]
         assert case.theirs in keys[case.side], case.name
         wanted = {*case.inputs, *case.quick, *case.judged}
         assert wanted <= set(bench.inputs.SCENES) | real, case.name

@@ -94,8 +94,12 @@ CASES = (
         "by_vip", "snr_map", ("betapic_pca",), ("betapic_pca",), 500, 1500,
     ),
     Case(
-        "contrast", "Contrast curve, 3 branches, annular PCA, 5 modes",
-        "by_vip", "contrast", ("betapic_empty",), ("betapic_empty",), 20, 100,
+        "contrast", "Contrast curve, 3 branches, annular PCA, 5 modes, companions alone",
+        "by_vip", "contrast", ("betapic_empty",), ("betapic_empty",), 20, 100, alike=False,
+    ),
+    Case(
+        "contrast_crowded", "The same with VIP's definitions of noise and of what is injected",
+        "by_vip", "contrast", ("betapic_empty",), ("betapic_empty",),
     ),
     Case(
         "rotation", "Rotation at 1e-6",

@@ -9,58 +9,15 @@ import numpy as np
 
 from anchors.inputs import Input
 from anchors.job import Arrays, Job, Maker
-from spheredc_hpc.kernels.aperture import aperture_sum
-from spheredc_hpc.kernels.combine import Combination
-from spheredc_hpc.kernels.inject import Rotation, Stamp
+from anchors.ours_limits import contrast, contrast_crowded
+from anchors.ours_method import INNER_PX, channels, method_of, ring_settings
 from spheredc_hpc.kernels.parallel import map_ordered, worker_threads
-from spheredc_hpc.kernels.psf import centred_psf, fit_psf
 from spheredc_hpc.kernels.rotate import rotate_fft
 from spheredc_hpc.kernels.snr import aperture_map, t_statistic
 from spheredc_hpc.level2.engine import Method, Reduction
-from spheredc_hpc.level2.sequence import Channel, Sequence, Star
+from spheredc_hpc.level2.sequence import Channel, Sequence
 from spheredc_hpc.level2.zones import Selection
 from spheredc_hpc.registry import ALGORITHMS, STRATEGIES
-
-# Radius from which on the others cut the field into annuli [px].
-INNER_PX = 4.0
-
-
-def _channels(
-    data: Input, inner_px: float = 0.0, outer_px: float | None = None
-) -> tuple[Channel, ...]:
-    """Frames of each wavelength with every pixel in the zone, as the other packages take them."""
-    side = data.frames.shape[-1]
-    core = centred_psf(data.psf, fit_psf(data.psf, data.fwhm_px), min(15, data.psf.shape[0]))
-    middle = core.shape[0] // 2
-    core /= aperture_sum(core, middle, middle, data.fwhm_px / 2)
-    star = Star(Stamp.of(core), data.fwhm_px, data.star_flux, 0.0)
-    angles = data.angles_deg
-    everywhere = np.ones((side, side), bool)
-    cube = data.frames.reshape(-1, angles.size, side, side)
-    colours = data.wavelengths_um if data.wavelengths_um.size else [float("nan")]
-    return tuple(
-        Channel(
-            frames,
-            everywhere,
-            everywhere,
-            Rotation(angles, angles, angles),
-            star,
-            data.scale_mas,
-            inner_px,
-            float(side) if outer_px is None else outer_px,
-            np.ones(angles.size),
-            0.0,
-            float(colour),
-        )
-        for frames, colour in zip(cube, colours, strict=True)
-    )
-
-
-def _method(
-    algorithm: str, combination: Combination, rotation: str, settings: dict[str, Any]
-) -> Method:
-    entry = ALGORITHMS[algorithm]
-    return Method(entry, entry.settings(**settings), combination, rotation)
 
 
 def _reduced(channel: Channel, method: Method, threads: int) -> Job:
@@ -83,23 +40,23 @@ def _whole(algorithm: str, rotation: str, **settings: Any) -> Maker:
     """Reduce all pixels as one zone, median of the derotated frames."""
 
     def make(data: Input, threads: int) -> Job:
-        method = _method(algorithm, "median", rotation, settings)
-        return _reduced(_channels(data)[0], method, threads)
+        method = method_of(algorithm, "median", rotation, settings)
+        return _reduced(channels(data)[0], method, threads)
 
     return make
 
 
 def _rings(algorithm: str, width_px: Callable[[Input], float], **settings: Any) -> Maker:
-    """Reduce annuli as VIP cuts them: so many of one width as fit, from `INNER_PX` on."""
+    """Reduce annuli as VIP cuts them, median of the derotated frames."""
 
     def make(data: Input, threads: int) -> Job:
-        width = width_px(data)
-        number = int((data.frames.shape[-1] / 2 - INNER_PX) / width)
-        zones = {**settings.get("zones", {}), "annulus_fwhm": width / data.fwhm_px}
-        rule = {"exclusion_fwhm": 0.5, "exclusion_measure": "tangent"}
-        given = {**settings, "zones": zones, "references": rule, "centre": "none"}
-        (channel,) = _channels(data, INNER_PX, INNER_PX + number * width)
-        return _reduced(channel, _method(algorithm, "median", "interpolated", given), threads)
+        given, outer_px = ring_settings(data, width_px(data))
+        zones = {**settings.get("zones", {}), **given["zones"]}
+        method = method_of(
+            algorithm, "median", "interpolated", {**given, **settings, "zones": zones}
+        )
+        (channel,) = channels(data, INNER_PX, outer_px)
+        return _reduced(channel, method, threads)
 
     return make
 
@@ -121,8 +78,8 @@ def _llsg(data: Input, threads: int) -> Job:
         "zones": {"annulus_fwhm": width / data.fwhm_px, "sectors": 4},
     }
     number = data.frames.shape[-1] // 2 // width
-    method = _method("llsg", "median", "interpolated", settings)
-    return _reduced(_channels(data, 0.0, number * width)[0], method, threads)
+    method = method_of("llsg", "median", "interpolated", settings)
+    return _reduced(channels(data, 0.0, number * width)[0], method, threads)
 
 
 def _klip(data: Input, threads: int) -> Job:
@@ -130,19 +87,18 @@ def _klip(data: Input, threads: int) -> Job:
     settings = {
         "n_modes": 20,
         "also_modes": (5,),
-        "zones": {"annuli": 9, "sectors": 4},
+        "zones": {"annulus_fwhm": None, "annuli": 9, "sectors": 4},
         "references": {"exclusion_fwhm": 0.5},
         "centre": "spatial",
     }
-    (channel,) = _channels(data, INNER_PX, data.frames.shape[-1] // 2)
-    return _reduced(channel, _method("klip", "mean", "interpolated", settings), threads)
+    (channel,) = channels(data, INNER_PX, data.frames.shape[-1] // 2)
+    return _reduced(channel, method_of("klip", "mean", "interpolated", settings), threads)
 
 
 def _spectral(data: Input, threads: int, strategy: str, method: Method, inner_px: float) -> Job:
     """Align the speckles of all channels, reduce, average the channels."""
-    channels = _channels(data, inner_px, data.frames.shape[-1] // 2)
-    keep = Selection(np.ones(data.angles_deg.size, bool), ())
-    prepared = Sequence(channels, keep)
+    given = channels(data, inner_px, data.frames.shape[-1] // 2)
+    prepared = Sequence(given, Selection(np.ones(data.angles_deg.size, bool), ()))
 
     def run() -> Arrays:
         with worker_threads(threads):
@@ -158,17 +114,17 @@ def _asdi_klip(data: Input, threads: int) -> Job:
     settings = {
         "n_modes": 50,
         "also_modes": (5, 20),
-        "zones": {"annuli": 5, "sectors": 4},
+        "zones": {"annulus_fwhm": None, "annuli": 5, "sectors": 4},
         "references": {"exclusion_fwhm": 1.0 / data.fwhm_px, "max_references": 150},
         "centre": "spatial",
     }
-    method = _method("klip", "mean", "interpolated", settings)
+    method = method_of("klip", "mean", "interpolated", settings)
     return _spectral(data, threads, "asdi", method, INNER_PX)
 
 
 def _asdi_pca(data: Input, threads: int) -> Job:
     settings = {"n_modes": 5, "centre": "none"}
-    method = _method("pca", "median", "interpolated", settings)
+    method = method_of("pca", "median", "interpolated", settings)
     return _spectral(data, threads, "asdi", method, 0.0)
 
 
@@ -210,6 +166,8 @@ CASES: dict[str, Maker] = {
     "loci_ridge": _loci(solution="ridge"),
     "asdi_klip": _asdi_klip,
     "snr_map": _snr_map,
+    "contrast": contrast,
+    "contrast_crowded": contrast_crowded,
     "rotation": _rotation,
     "cadi_fft": _whole("cadi", "fft"),
     "cadi_interp": _whole("cadi", "interpolated"),
