@@ -92,6 +92,7 @@ class Stamp:
         """Prepare a square image whose star stands on pixel ``(n // 2, n // 2)``."""
         if psf.ndim != 2 or psf.shape[0] != psf.shape[1] or not np.all(np.isfinite(psf)):
             raise KernelInputError(f"finite square PSF wanted, got shape {psf.shape}")
+        border = _fast_border(psf.shape[0], border)
         padded = np.pad(np.asarray(psf, np.float64), border)
         return cls(fft.rfft2(padded), padded.shape[0], border)
 
@@ -171,6 +172,18 @@ class Stamp:
 
     def _wider(self, border: int) -> Stamp:
         return Stamp.of(self.image, border)
+
+
+def _fast_border(inner: int, border: int) -> int:
+    """Least border from `border` on that makes transforms fast: no prime factor above 7."""
+    while True:
+        rest = inner + 2 * border
+        for prime in (2, 3, 5, 7):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return border
+        border += 1
 
 
 def sub_positions(dx_px: float, dy_px: float, rotation: Rotation) -> tuple[Floats, Floats]:

@@ -92,6 +92,16 @@ def sample_frames(frames: NDArray[np.float32], xs: Floats, ys: Floats) -> Floats
     return out
 
 
+@numba.njit(cache=True, nogil=True)
+def _mark(mark, side, xs, ys):  # type: ignore[no-untyped-def]
+    for p in range(xs.size):
+        x, y = int(np.floor(xs[p])) + 1 - REACH_PX, int(np.floor(ys[p])) + 1 - REACH_PX
+        low, high = max(x, 0), min(x + 2 * REACH_PX, side)
+        for line in range(max(y, 0), min(y + 2 * REACH_PX, side)):
+            for column in range(low, high):
+                mark[line * side + column] = True
+
+
 def sampled_pixels(xs: Floats, ys: Floats, side: int) -> Ints:
     """Flat indices of the pixels that samples of square frames need on any frame, rising.
 
@@ -107,13 +117,9 @@ def sampled_pixels(xs: Floats, ys: Floats, side: int) -> Ints:
     array of int64
         Pixels within the frame only.
     """
-    offset = np.arange(1 - REACH_PX, REACH_PX + 1)
-    x = np.floor(xs).astype(np.int64).ravel()[:, None] + offset
-    y = np.floor(ys).astype(np.int64).ravel()[:, None] + offset
-    x, y = np.clip(x, -1, side) + 1, np.clip(y, -1, side) + 1
-    mark = np.zeros((side + 2, side + 2), bool)
-    mark[y[:, :, None], x[:, None, :]] = True
-    return np.flatnonzero(mark[1:-1, 1:-1])
+    mark = np.zeros(side * side, np.bool_)
+    _mark(mark, side, xs.ravel(), ys.ravel())
+    return np.flatnonzero(mark)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.level2.eligibility import Core, allowed_rows
 from spheredc_hpc.level2.linear import centred_gram, centring, residual_matrices
 from spheredc_hpc.level2.regions import Zone
-from spheredc_hpc.level2.rows import Rows, RowTable
+from spheredc_hpc.level2.rows import Rows
 from spheredc_hpc.level2.traits import Coefficients, LinearSettings, Problem
 
 Array = Any
@@ -60,6 +60,7 @@ class Solver:
     settings: LinearSettings
     rows: Rows
     core: Core
+    _kept: dict[tuple[float, bytes], NDArray[np.bool_]] = field(default_factory=dict)
 
     def matrix(self, zone: Zone, group: Indices, sums: Floats) -> tuple[Indices, Floats]:
         """Solve for the targets of one clique.
@@ -85,20 +86,25 @@ class Solver:
         serving = None if own else xp.asarray(table.time < 0)
         lift = centring(sums, self.settings.centre, serving)
         gram = centred_gram(sums, lift)
-        targets, allowed = table.targets, self._allowed(table, zone, gram)
+        targets, allowed = table.targets, self._allowed(group, zone, gram)
         given = xp.asarray(targets)
         found = self.coefficients(Problem(gram, given, allowed), self.settings)
         return targets, residual_matrices(found, given, lift)
 
-    def _allowed(self, table: RowTable, zone: Zone, gram: Array) -> Array:
+    def _allowed(self, group: Indices, zone: Zone, gram: Array) -> Array:
         """Rows that may serve, in the library and with the leading axes of a Gram matrix."""
         xp, rules = array_namespace(gram), self.settings.references
+        table = self.rows.table.of(group)
 
         def decided(seen: Floats) -> NDArray[np.bool_]:
             return allowed_rows(table, zone, seen, self.core, rules, own=self.rows.own).allowed
 
         if rules.max_references is None:
-            allowed = xp.asarray(decided(np.zeros((0, 0))))
+            # Geometry alone decides: the same for every change of the zone.
+            key = (zone.radius_px, group.tobytes())
+            if key not in self._kept:
+                self._kept[key] = decided(np.zeros((0, 0)))
+            allowed = xp.asarray(self._kept[key])
             return xp.broadcast_to(allowed, (*gram.shape[:-2], *allowed.shape))
         seen = as_numpy(gram)
         found = decided(seen) if gram.ndim == 2 else np.stack([decided(each) for each in seen])

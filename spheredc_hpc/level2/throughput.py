@@ -18,7 +18,7 @@ Asked = Literal["auto", "resolved", "first-order", "frozen", "injection"]
 
 # Distance between radii: this many FWHM near the star, this share of the radius further out.
 _STEP_FWHM = 0.5
-_STEP_SHARE = 0.15
+_STEP_SHARE = 0.2
 # Room between an aperture and the edges of the zone, beyond its own radius [px].
 _ROOM_PX = 0.75
 
@@ -94,7 +94,7 @@ def _mean_curve(radius_px: Floats, values: Floats, wanted: Floats) -> Floats:
 
 
 def injection_radii(first_px: float, last_px: float, fwhm_px: float, shift: float = 0.0) -> Floats:
-    """Radii of companions, half a FWHM apart near the star, 0.15 radii further out.
+    """Radii of companions, half a FWHM apart near the star, 0.2 radii further out.
 
     Parameters
     ----------

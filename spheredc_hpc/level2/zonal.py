@@ -111,6 +111,7 @@ class Zonal:
         self.base = ArrayBase(rows.frames, order, centred=self.linear, added=pieces)
         self._solved: list[tuple[Block, ...] | None] = [None] * len(self.zones)
         self._sums: list[tuple[Floats, ...] | None] = [None] * len(self.zones)
+        self._solvers: dict[int, Solver] = {}
 
     @property
     def linear(self) -> bool:
@@ -216,11 +217,16 @@ class Zonal:
         return tuple(found)
 
     def _solver(self, settings: Any) -> Solver:
+        """Solver of one of the steps; kept, with what it knows of every zone."""
         assert self.traits.coefficients is not None  # noqa: S101 - `operator` has looked
+        held = self._solvers.get(id(settings))
+        if held is not None:
+            return held
         core = Core(self.rows.fwhm_px, 1.0, np.ones(1))
         if settings.references.self_subtraction is not None:
             core = Core.of_image(self.groups[0].stamp.image, self.rows.fwhm_px)
-        return Solver(self.traits.coefficients, settings, self.rows, core)
+        solver = Solver(self.traits.coefficients, settings, self.rows, core)
+        return self._solvers.setdefault(id(settings), solver)
 
     def solved(self, zone: int) -> tuple[Block, ...]:
         """Operator of a zone in the precision of the pixels; kept."""
