@@ -205,6 +205,29 @@ def test_throughput_is_that_of_simulated_companions(empty, strategy, spectrum):
     np.testing.assert_allclose(ours[lit], truth[lit], rtol=0.05)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["sdi", "asdi"])
+@pytest.mark.parametrize("name", ["star", "t-type"])
+def test_throughput_near_and_far_is_that_of_exact_injection(strategy, name):
+    imaging = ImagingSettings(inner_mas=100, outer_mas=880, companion_spectrum=name)
+    waves = synthetic_ifs.wavelengths(9)
+    wide = synthetic_ifs.sequence(
+        seed=2, wavelength_um=waves, n_time=10, side=255, rotation_deg=45.0, noise=1e-6
+    )
+    prepared = prepare(wide, imaging)
+    spectrum = companion_spectrum(name, prepared.channels).contrast
+    rows = STRATEGIES[strategy].run(prepared)[0]
+    entry = ALGORITHMS["klip"]
+    reduction = Reduction(rows, Method(entry, entry.settings(**KLIP), "mean"))
+    images = reduction.images()
+    asked = Injection(branches=3, spectrum=spectrum)
+    exact = measure_throughput(reduction, images, replace(asked, how="injection"))
+    ours = measure_throughput(reduction, images, asked)
+    radii = np.array([200.0, 800.0]) / synthetic_ifs.SCALE_MAS
+    lit = spectrum > 0.3 * spectrum.max()
+    np.testing.assert_allclose(ours.at(radii)[lit], exact.at(radii)[lit], rtol=0.05)
+
+
 @pytest.mark.parametrize("strategy", STRATEGY_NAMES)
 def test_responses_are_those_of_companions_in_single_channels(empty, strategy):
     rows = STRATEGIES[strategy].run(prepare(empty, IMAGING))[0]
