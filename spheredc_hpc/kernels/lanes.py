@@ -10,12 +10,13 @@ these functions emit vector instructions for a `Vector` of `width` values in com
         total = multiply_add(load(a, i * WIDTH, WIDTH), load(b, i * WIDTH, WIDTH), total)
     store(out, 0, total)
 
-``+ - * /`` work between vectors of one width; ``< <= > >=`` give a `Mask`, for ``& | ~``,
-`select` and `any_lane`. Offsets count elements of a flat C-contiguous float64 array and are
-**not** checked. A processor with shorter vectors gets several instructions for one.
+``+ - * /`` work between vectors of one width; ``< <= > >=`` give a `Mask`, for ``&`` and
+`select`. Offsets count elements of a flat C-contiguous float64 array and are **not** checked. A
+processor with shorter vectors gets several instructions for one, and one that cannot multiply
+and add in one rounding gets two: results are equal bit for bit among processors with the same
+instructions only.
 
-`part` compiles what only compiled code calls. The cache of a compiled function does not see
-changes in its parts: whoever edits one, clears the cache of the modules that call it.
+`part` compiles what only compiled code calls.
 """
 
 # Numba declares types, but not for these parts of it.
@@ -106,7 +107,6 @@ _binary(operator.le, Vector, Mask, lambda builder, a, b: builder.fcmp_ordered("<
 _binary(operator.gt, Vector, Mask, lambda builder, a, b: builder.fcmp_ordered(">", a, b))
 _binary(operator.ge, Vector, Mask, lambda builder, a, b: builder.fcmp_ordered(">=", a, b))
 _binary(operator.and_, Mask, Mask, lambda builder, a, b: builder.and_(a, b))
-_binary(operator.or_, Mask, Mask, lambda builder, a, b: builder.or_(a, b))
 
 
 # ------------------------------------------------------------------ functions of compiled code
@@ -206,14 +206,3 @@ def select(typing_context: Any, mask: Any, a: Any, b: Any) -> Any:
         return builder.select(*args)
 
     return a(mask, a, b), emit
-
-
-@_function
-def any_lane(typing_context: Any, mask: Any) -> Any:
-    """Tell whether any lane of a mask is true."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        bits = ir.IntType(sig.args[0].width)
-        return builder.icmp_unsigned("!=", builder.bitcast(args[0], bits), ir.Constant(bits, 0))
-
-    return types.boolean(mask), emit
