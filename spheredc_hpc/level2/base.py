@@ -107,7 +107,9 @@ class ArrayBase:
         if place.size and place[-1] - place[0] + 1 == place.size and np.all(np.diff(place) == 1):
             return self.values[:, int(place[0]) : int(place[-1]) + 1]
         xp = array_namespace(self.values)
-        return xp.take(self.values, xp.asarray(place), axis=1)
+        found = xp.take(self.values, xp.asarray(place), axis=1)
+        self.release()
+        return found
 
     def release(self) -> None:
         """Let go of memory that can be had again."""
