@@ -24,6 +24,10 @@ Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Make = Callable[[Indices], Array]
 
+# A zone may end so far beyond the largest circle within the frames before images are masked frame
+# by frame; what little is beyond the circle is left out then [px].
+_BEYOND_PX = 1.5
+
 
 @dataclass(frozen=True)
 class Turning:
@@ -136,7 +140,8 @@ class Turning:
             low = radii[0] * zoom.min(initial=1.0) - 2
             high = radii[1] * zoom.max(initial=0.0) + 2
             needed = (radius >= low) & (radius <= min(high, side // 2))
-            found.append(bool(self.seen[k][needed].all()))
+            inside = radii[1] * zoom.max(initial=0.0) <= side // 2 + _BEYOND_PX
+            found.append(bool(inside and self.seen[k][needed].all()))
         return found
 
     @cached_property
@@ -172,7 +177,7 @@ class Turning:
         channel : int
             Channel.
         counted : array of int64, shape (side, side), or None
-            Frames that see each pixel; None: all.
+            Frames that see each pixel; None: all of those within the frames.
 
         Returns
         -------
@@ -181,11 +186,14 @@ class Turning:
         """
         radius = radius_map((self.rows.side, self.rows.side))
         low, high = self._radii(channel)
+        targets = self.rows.table.targets
+        own = targets[self.rows.table.channel[targets] == channel]
+        if counted is None:
+            # The largest circle that all turned frames hold.
+            circle = (self.rows.side // 2 + 0.5) / self.rows.zoom[own].max(initial=0.0)
+            return np.asarray((radius >= low) & (radius <= min(high, circle)), np.bool_)
         inside = (radius >= low) & (radius <= high)
-        if counted is not None:
-            number = int(np.sum(self.rows.table.channel[self.rows.table.targets] == channel))
-            inside &= (counted > 0) & (2 * counted >= number)
-        return np.asarray(inside, np.bool_)
+        return np.asarray(inside & (counted > 0) & (2 * counted >= own.size), np.bool_)
 
 
 def seen_pixels(rows: Rows, parts: Sequence[tuple[Indices, Indices]]) -> Mask:

@@ -77,6 +77,24 @@ def channel():
     return channel_of(frames_of(1, 14), np.linspace(-10, 95, 14))
 
 
+@pytest.mark.parametrize("rotation", ["fft", "interpolated"])
+@pytest.mark.parametrize("combination", ["mean", "median", "weighted"])
+@pytest.mark.parametrize("outer", [26.0, 31.0, 45.0])
+def test_corners_hold_what_frames_saw_or_nothing(outer, combination, rotation):
+    # A turned frame has nothing to show beyond its edge: no value of zero may get into an image.
+    flat = channel_of(np.full((12, SIDE, SIDE), 7, np.float32), np.linspace(0, 90, 12))
+    wide = replace(flat, outer_px=outer, zone=radius_map() >= INNER)
+    image = Reduction(wide, method_of("noadi", combination, rotation)).image()
+    seen = np.isfinite(image)
+    # Next to its edge an interpolated frame is off by less than the ringing of a step, 10 %, and
+    # a pixel across it has half of the value in the frame in question.
+    assert np.abs(image[seen] / 7 - 1).max() < 0.2
+    assert seen[(radius_map() >= INNER) & (radius_map() <= min(outer, SIDE // 2))].all()
+    if outer > 26:
+        # In a quarter of a turn, pixels some way into the corners are seen half of the time.
+        assert seen[radius_map() > SIDE // 2 + 1].any()
+
+
 # ---------------------------------------------------------------- brute force
 
 
