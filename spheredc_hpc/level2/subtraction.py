@@ -158,8 +158,15 @@ class Subtraction(Zonal):
         return out
 
     def _run_on_frames(self, columns: Frames) -> Frames:
-        side = self.rows.side
-        whole = np.zeros((columns.shape[0], side * side), np.float32)
-        whole[:, self.base.order] = columns
-        found = self.method.entry.run(whole.reshape(-1, side, side), None, self.method.settings)
-        return np.asarray(found.reshape(columns.shape[0], -1)[:, self.base.order], np.float32)
+        """Run on the targets of each channel: pixels without data are those it does not cover."""
+        side, targets = self.rows.side, self.rows.table.targets
+        out = np.zeros_like(columns)
+        for channel in np.unique(self.rows.table.channel[targets]):
+            own = targets[self.rows.table.channel[targets] == channel]
+            whole = np.zeros((own.size, side * side), np.float32)
+            whole[:, self.base.order] = columns[own]
+            if self.rows.covered is not None:
+                whole[:, ~self.rows.covered[channel].ravel()] = 0
+            found = self.method.entry.run(whole.reshape(-1, side, side), None, self.method.settings)
+            out[own] = found.reshape(own.size, -1)[:, self.base.order]
+        return out

@@ -476,6 +476,21 @@ def aligned():
     return Rows(frames, native[0].common, native[0].zone, table, tuple(native), INNER, OUTER, FWHM)
 
 
+def test_a_profile_counts_the_pixels_that_its_channel_covers_only(aligned):
+    covered = np.stack([aligned.common, aligned.common & (np.mgrid[:SIDE, :SIDE][0] > SIDE // 3)])
+    frames = aligned.frames + np.float32(1000)
+    frames[6:, ~covered[1]] = 0
+    rows = replace(aligned, frames=frames, covered=covered)
+    method = method_of("profile")
+    residuals = Reduction(rows, method).residuals()
+    alone = ALGORITHMS["profile"].run(frames[6:], None, method.settings)
+    np.testing.assert_array_equal(residuals[6:, covered[1]], alone[:, covered[1]])
+    # A companion that falls on pixels without data does not make data of them.
+    bright = Reduction(rows, method, [Companion(0.0, -15.0, 1e5)]).residuals()
+    beside = covered[1] & (radius_map() > 22)
+    np.testing.assert_allclose(bright[6:, beside], residuals[6:, beside], atol=0.5)
+
+
 @pytest.mark.parametrize("combination", ["mean", "median"])
 def test_a_patch_sees_all_channels(aligned, combination):
     method = method_of("klip", combination, n_modes=3, zones={"annulus_fwhm": 2.0})
