@@ -6,6 +6,8 @@ frames and the matrix `M` depends on the Gram matrix ``R R^T`` alone.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -21,6 +23,10 @@ Array = Any
 
 # Pixels in one partial product. Fixed, so that sums do not depend on threads or memory.
 BLOCK_PIXELS = 16384
+# Elements of the partial products that wait to be added (128 MB), unless that were fewer than
+# keep threads busy. They change no bit.
+_WAITING_VALUES = 2**24
+_LEAST_TOGETHER = 8
 
 
 def gram_matrix(rows: Array, others: Array | None = None) -> Array:
@@ -58,9 +64,17 @@ def gram_matrix(rows: Array, others: Array | None = None) -> Array:
         return left @ xp.matrix_transpose(right)
 
     n_others = rows.shape[0] if others is None else others.shape[0]
-    total = xp.zeros((rows.shape[0], n_others), dtype=xp.float64)
-    for part in map_ordered(partial, blocks(rows.shape[1], BLOCK_PIXELS)):
-        total = total + part
+    return _summed(partial, rows, (rows.shape[0], n_others))
+
+
+def _summed(partial: Callable[[slice], Array], rows: Array, shape: tuple[int, int]) -> Array:
+    """Add the products of blocks of pixels in their order, a few at a time."""
+    total = array_namespace(rows).zeros(shape, dtype=array_namespace(rows).float64)
+    pieces = blocks(rows.shape[1], BLOCK_PIXELS)
+    together = max(_LEAST_TOGETHER, _WAITING_VALUES // max(1, math.prod(shape)))
+    for group in blocks(len(pieces), together):
+        for part in map_ordered(partial, pieces[group]):
+            total = total + part
     return total
 
 
@@ -92,10 +106,7 @@ def zone_gram(base: Array) -> Array:
         buffers.release(base)
         return wide @ xp.matrix_transpose(wide)
 
-    total = xp.zeros((n + 1, n + 1), dtype=xp.float64)
-    for part in map_ordered(partial, blocks(base.shape[1], BLOCK_PIXELS)):
-        total = total + part
-    return total
+    return _summed(partial, base, (n + 1, n + 1))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,5 +1,7 @@
 """Products of rows of pixels and the modes of Gram matrices."""
 
+import tracemalloc
+
 import array_api_strict
 import numpy as np
 import pytest
@@ -51,6 +53,23 @@ def test_products_do_not_depend_on_threads(long_rows, product):
             results.append(product(long_rows))
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("product", [modes.gram_matrix, modes.zone_gram])
+def test_partial_products_do_not_pile_up(product):
+    rows = np.ones((250, 40 * 64), np.float32)
+    peaks = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(modes, "BLOCK_PIXELS", 64)
+        patch.setattr(modes, "_WAITING_VALUES", 1)
+        for columns in (10 * 64, 40 * 64):
+            tracemalloc.start()
+            found = product(rows[:, :columns])
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+            assert (found == columns).all()
+    # 8 wait in either case; all 40 would take 16 MB more.
+    assert peaks[1] < peaks[0] + 1e6
 
 
 def test_gram_matrix_is_summed_in_double_precision(long_rows):
