@@ -23,8 +23,11 @@ _STEPS = 512
 
 
 def _table() -> Floats:
-    """Kernel values at `_STEPS` sub-pixel phases; each row sums to 1."""
-    phase = np.arange(_STEPS + 1)[:, None] / _STEPS
+    """Kernel values at `_STEPS` sub-pixel phases; each row sums to 1.
+
+    Round-off takes a position just below zero to phase 1, which asks for the phase after it.
+    """
+    phase = np.arange(_STEPS + 2)[:, None] / _STEPS
     distance = np.arange(1 - REACH_PX, REACH_PX + 1)[None, :] - phase
     window = np.i0(_BETA * np.sqrt(np.clip(1 - (distance / REACH_PX) ** 2, 0, 1))) / np.i0(_BETA)
     kernel = np.sinc(distance) * window
@@ -32,64 +35,6 @@ def _table() -> Floats:
 
 
 _KERNEL = _table()
-
-
-@numba.njit(cache=True, nogil=True)
-def _sample(frames, xs, ys, kernel, out):  # type: ignore[no-untyped-def]
-    n_time, ny, nx = frames.shape
-    taps = kernel.shape[1]
-    reach = taps // 2
-    steps = kernel.shape[0] - 1
-    for t in range(n_time):
-        for p in range(xs.shape[1]):
-            ix, iy = int(np.floor(xs[t, p])), int(np.floor(ys[t, p]))
-            px, py = (xs[t, p] - ix) * steps, (ys[t, p] - iy) * steps
-            kx, ky = int(px), int(py)
-            fx, fy = px - kx, py - ky
-            total = 0.0
-            for j in range(taps):
-                y = iy + j + 1 - reach
-                if y < 0 or y >= ny:
-                    continue
-                row = 0.0
-                for i in range(taps):
-                    x = ix + i + 1 - reach
-                    if 0 <= x < nx:
-                        weight = kernel[kx, i] + fx * (kernel[kx + 1, i] - kernel[kx, i])
-                        row += weight * frames[t, y, x]
-                total += (kernel[ky, j] + fy * (kernel[ky + 1, j] - kernel[ky, j])) * row
-            out[t, p] = total
-
-
-def sample_frames(frames: NDArray[np.float32], xs: Floats, ys: Floats) -> Floats:
-    """Values of frames at positions that differ from frame to frame.
-
-    Parameters
-    ----------
-    frames : array, shape (n_time, ny, nx)
-        Finite frames; outside of them is zero.
-    xs, ys : array of float64, shape (n_time, n_point)
-        Positions on each frame [px].
-
-    Returns
-    -------
-    array of float64, shape (n_time, n_point)
-
-    Raises
-    ------
-    KernelInputError
-        If shapes do not fit.
-
-    Notes
-    -----
-    A sinc with a Kaiser window of `REACH_PX` pixels on either side. Cost: 64 multiplications
-    a point.
-    """
-    if frames.ndim != 3 or xs.shape != ys.shape or xs.shape[:1] != frames.shape[:1]:
-        raise KernelInputError(f"frames {frames.shape}, positions {xs.shape} and {ys.shape}")
-    out = np.empty(xs.shape)
-    _sample(frames, xs, ys, _KERNEL, out)
-    return out
 
 
 @numba.njit(cache=True, nogil=True)
@@ -126,7 +71,7 @@ def sampled_pixels(xs: Floats, ys: Floats, side: int) -> Ints:
 def _sample_held(values, place, side, xs, ys, kernel, out):  # type: ignore[no-untyped-def]
     taps = kernel.shape[1]
     reach = taps // 2
-    steps = kernel.shape[0] - 1
+    steps = kernel.shape[0] - 2
     for t in range(xs.shape[0]):
         for p in range(xs.shape[1]):
             ix, iy = int(np.floor(xs[t, p])), int(np.floor(ys[t, p]))
@@ -151,16 +96,16 @@ def _sample_held(values, place, side, xs, ys, kernel, out):  # type: ignore[no-u
 
 
 def sample_held(values: Array, place: Ints, xs: Floats, ys: Floats) -> Array:
-    """Do as `sample_frames` on frames of which only some pixels are held.
+    """Values of frames at positions that differ from frame to frame.
 
     Parameters
     ----------
     values : array, shape (n_time, n_pix)
-        Pixels of square frames, one frame a row.
+        Pixels of square frames, one frame a row, finite.
     place : array of int64, shape (side**2,)
         Column of each pixel; negative for those not held, which count as zero.
     xs, ys : array of float64, shape (n_time, n_point)
-        Positions on each frame [px].
+        Positions on each frame [px], finite. Outside of the frames is zero.
 
     Returns
     -------
@@ -171,6 +116,11 @@ def sample_held(values: Array, place: Ints, xs: Floats, ys: Floats) -> Array:
     ------
     KernelInputError
         If shapes do not fit.
+
+    Notes
+    -----
+    A sinc with a Kaiser window of `REACH_PX` pixels on either side. Cost: 64 multiplications
+    a point.
     """
     side = round(place.size**0.5)
     if side * side != place.size or xs.shape != ys.shape or xs.shape[:1] != values.shape[:1]:

@@ -1,5 +1,6 @@
 """Companions added to frames."""
 
+import array_api_strict
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from spheredc_hpc.kernels.inject import (
     sub_positions,
 )
 from spheredc_hpc.kernels.psf import centred_psf, fit_psf
-from spheredc_hpc.kernels.sample import sample_frames, sample_held, sampled_pixels
+from spheredc_hpc.kernels.sample import sample_held, sampled_pixels
 
 
 def gaussian(side, x0, y0, fwhm=4.0):
@@ -23,6 +24,12 @@ def gaussian(side, x0, y0, fwhm=4.0):
 @pytest.fixture
 def stamp():
     return Stamp.of(gaussian(41, 20, 20))
+
+
+def samples(frames, xs, ys):
+    """Values of square frames of which every pixel is held."""
+    n, side = frames.shape[:2]
+    return sample_held(frames.reshape(n, -1), np.arange(side * side), xs, ys)
 
 
 def still(angles):
@@ -148,7 +155,7 @@ def test_samples_of_held_pixels_are_those_of_frames_that_are_zero_elsewhere():
     place[held] = np.arange(held.size)
     blanked = np.zeros((3, 21 * 21), np.float32)
     blanked[:, held] = frames.reshape(3, -1)[:, held]
-    expected = sample_frames(blanked.reshape(frames.shape), xs, ys)
+    expected = samples(blanked.reshape(frames.shape), xs, ys)
     found = sample_held(np.ascontiguousarray(blanked[:, held]), place, xs, ys)
     np.testing.assert_allclose(found, expected, atol=1e-12)
     # What is not needed does not count.
@@ -156,7 +163,7 @@ def test_samples_of_held_pixels_are_those_of_frames_that_are_zero_elsewhere():
     changed = frames.reshape(3, -1).copy()
     changed[:, outside] = 1e6
     np.testing.assert_array_equal(
-        sample_frames(changed.reshape(frames.shape), xs, ys), sample_frames(frames, xs, ys)
+        samples(changed.reshape(frames.shape), xs, ys), samples(frames, xs, ys)
     )
 
 
@@ -164,7 +171,16 @@ def test_samples_between_pixels_reproduce_a_psf():
     rng = np.random.default_rng(0)
     frames = np.stack([gaussian(41, 20.3, 19.6, 3.5), gaussian(41, 15.0, 22.2, 3.5)])
     xs, ys = rng.uniform(10, 30, (2, 300)), rng.uniform(10, 30, (2, 300))
-    found = sample_frames(frames.astype(np.float32), xs, ys)
+    found = samples(frames.astype(np.float32), xs, ys)
     for k, (x0, y0) in enumerate(((20.3, 19.6), (15.0, 22.2))):
         expected = np.exp(-4 * np.log(2) * ((xs[k] - x0) ** 2 + (ys[k] - y0) ** 2) / 3.5**2)
         np.testing.assert_allclose(found[k], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("library", [np, array_api_strict])
+def test_a_sample_just_below_zero_is_the_first_pixel(library):
+    # Round-off: -1e-18 less its floor is 1, not below it.
+    values = library.asarray(np.random.default_rng(1).standard_normal((1, 81)))
+    xs, ys = np.array([[-1e-18, 4.0]]), np.array([[4.0, -1e-18]])
+    found = np.asarray(sample_held(values, np.arange(81), xs, ys))
+    np.testing.assert_allclose(found, np.asarray(values)[:, [36, 4]], atol=1e-12)
