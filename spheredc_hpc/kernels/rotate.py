@@ -57,7 +57,7 @@ def rotate_fft(frames: Array, angles_deg: float | Sequence[float] | Array) -> Ar
     ----------
     frames : array, shape (..., n, n)
         Real frames, finite: NaN would spread over rows and columns and is not checked.
-    angles_deg : float or sequence, shape ``frames.shape[:-2]``
+    angles_deg : float or sequence, shape (n_frames,)
         Counter-clockwise turn of each frame, y up [deg].
 
     Returns
@@ -76,15 +76,13 @@ def rotate_fft(frames: Array, angles_deg: float | Sequence[float] | Array) -> Ar
     """
     xp = array_namespace(frames)
     _check(xp, frames)
-    count = math.prod(frames.shape[:-2])
-    angles = [angles_deg] * count if isinstance(angles_deg, float | int) else angles_deg
-    stack = xp.reshape(frames, (count, *frames.shape[-2:]))
-    return xp.reshape(rotate_frames(stack, angles), frames.shape)
+    stack = xp.reshape(frames, (math.prod(frames.shape[:-2]), *frames.shape[-2:]))
+    return xp.reshape(rotate_frames(stack, angles_deg), frames.shape)
 
 
 def rotate_frames(
     frames: Array,
-    angles_deg: Sequence[float] | Array,
+    angles_deg: float | Sequence[float] | Array,
     method: RotationMethod = "fft",
     out: Array | None = None,
 ) -> Array:
@@ -94,7 +92,7 @@ def rotate_frames(
     ----------
     frames : array, shape (n_frames, n, n)
         Real frames, finite: NaN would spread over rows and columns and is not checked.
-    angles_deg : sequence, shape (n_frames,)
+    angles_deg : float or sequence, shape (n_frames,)
         Counter-clockwise turn of each frame, y up [deg].
     method : {"fft", "interpolated"}
         Fourier shears, or short filters (`warp_frames`) for an eighth of the time.

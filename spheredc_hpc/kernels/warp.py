@@ -74,7 +74,7 @@ def warp_frames(
     -------
     array, shape (n_frames, side_out, side_out)
         Surface brightness is kept, so the sum over a source changes by ``1 / scale**2``. Zero
-        comes in from outside; `warp_mask` tells where.
+        comes in from outside; `turn_mask` tells where.
 
     Raises
     ------
@@ -111,64 +111,6 @@ def warp_frames(
     return result
 
 
-def warp_mask(
-    valid: NDArray[np.bool_],
-    angles_deg: float | Sequence[float],
-    scales: float | Sequence[float] = 1.0,
-    side_out: int | None = None,
-) -> NDArray[np.bool_]:
-    """Turn and rescale masks as `warp_frames` does images, by the nearest pixel.
-
-    Parameters
-    ----------
-    valid : array of bool, shape (n, n) or (n_frames, n, n)
-        One mask for all frames or one a frame.
-    angles_deg, scales : float or sequence, shape (n_frames,)
-        As in `warp_frames`; at least one is a sequence unless there is one mask a frame.
-    side_out : int, optional
-        Side of the output [px]; that of the masks if absent.
-
-    Returns
-    -------
-    array of bool, shape (n_frames, side_out, side_out)
-        Whether the nearest pixel is there and valid.
-
-    Raises
-    ------
-    KernelInputError
-        If the masks are not square or the other arguments do not fit them.
-    """
-    side = valid.shape[-1]
-    if valid.ndim not in (2, 3) or valid.shape[-2] != side:
-        raise KernelInputError(f"square masks wanted, got {valid.shape}")
-    lengths = [valid.shape[0]] if valid.ndim == 3 else []
-    lengths += [len(v) for v in (angles_deg, scales) if not isinstance(v, float | int)]
-    count = lengths[0] if lengths else 1
-    turns, sizes = finite_angles(angles_deg, count), _scales(scales, count)
-    wanted = side if side_out is None else side_out
-    masks = np.broadcast_to(valid, (count, side, side))
-    result = np.empty((count, wanted, wanted), np.bool_)
-
-    def turn(i: int) -> None:
-        angle = math.radians(turns[i])
-        _nearest(masks[i], sizes[i] * math.cos(angle), sizes[i] * math.sin(angle), result[i])
-
-    map_ordered(turn, range(count))
-    return result
-
-
-@numba.njit(cache=True, nogil=True)
-def _nearest(valid, cosine, sine, target):  # type: ignore[no-untyped-def]
-    side, wanted = valid.shape[0], target.shape[0]
-    for j in range(wanted):
-        for i in range(wanted):
-            x, y = i - wanted // 2, j - wanted // 2
-            column = side // 2 + int(np.rint(cosine * x + sine * y))
-            row = side // 2 + int(np.rint(cosine * y - sine * x))
-            inside = row >= 0 and column >= 0 and row < side and column < side
-            target[j, i] = inside and valid[row, column]
-
-
 def finite_angles(angles_deg: float | Sequence[float] | Array, count: int) -> list[float]:
     """Take one finite angle a frame, or one for all, as Python numbers."""
     flat = _each(angles_deg, count, "angles")
@@ -178,9 +120,10 @@ def finite_angles(angles_deg: float | Sequence[float] | Array, count: int) -> li
 
 
 def _each(values: float | Sequence[float] | Array, count: int, name: str) -> list[float]:
-    if isinstance(values, float | int):
-        return [float(values)] * count
-    flat = [float(v) for v in values] if len(values) else []
+    many: Any = values
+    if not isinstance(values, Sequence) and getattr(values, "ndim", 0) == 0:
+        return [float(many)] * count
+    flat = [float(v) for v in many] if len(many) else []
     if len(flat) != count:
         raise KernelInputError(f"{len(flat)} {name} for {count} frames")
     return flat

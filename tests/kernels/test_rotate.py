@@ -186,3 +186,9 @@ def test_a_wrong_method_or_output_is_refused():
         rotate_frames(frames, [1.0, 2.0], "spline")
     with pytest.raises(KernelInputError, match="does not fit"):
         rotate_frames(frames, [1.0, 2.0], out=np.zeros((2, 8, 8)))
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.int64, np.array])
+def test_one_angle_of_any_kind_turns_all_frames(kind):
+    frames = np.random.default_rng(8).standard_normal((2, 9, 9))
+    np.testing.assert_array_equal(rotate_fft(frames, kind(30)), rotate_frames(frames, [30, 30]))

@@ -9,7 +9,7 @@ from spheredc_hpc.errors import KernelInputError
 from spheredc_hpc.kernels.aperture import aperture_sum
 from spheredc_hpc.kernels.parallel import worker_threads
 from spheredc_hpc.kernels.shear import tap_polynomials
-from spheredc_hpc.kernels.warp import warp_frames, warp_mask
+from spheredc_hpc.kernels.warp import warp_frames
 
 ANGLES = (0.0, 10.0, -44.0, 127.0)
 
@@ -168,15 +168,6 @@ def test_threads_change_no_bit():
         with worker_threads(threads):
             results.append(warp_frames(frames, angles, scales, 50, "interpolated"))
     np.testing.assert_array_equal(*results)
-
-
-def test_mask_follows_the_pixels():
-    y, x = np.mgrid[:41, :41] - 20
-    valid = np.hypot(x - 8, y) < 5
-    found = warp_mask(valid, [90.0, 0.0], [1.0, 2.0], 61)
-    y, x = np.mgrid[:61, :61] - 30
-    np.testing.assert_array_equal(found[0], np.hypot(x, y - 8) < 5)
-    np.testing.assert_array_equal(found[1], np.hypot(2 * x - 8, 2 * y) < 5)
 
 
 @pytest.mark.parametrize(
