@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -199,6 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
         for case in CASES:
             sys.stdout.write(f"{case.name:18s} {PACKAGES[case.side]:9s} {case.title}\n")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # workers end with the run
     output = options.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
     bench = Bench(output, options.quick)

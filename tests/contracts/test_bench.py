@@ -14,6 +14,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 from scipy import ndimage
 
@@ -230,6 +231,36 @@ def test_memory_of_another_process_and_of_its_children_is_seen(bench):
     with bench.memory.Watch(process.pid) as watch:
         process.communicate(b"\n")
     assert 75 < watch.rise_mb < 180
+
+
+def alive(pid):
+    try:
+        # Ended, though nobody may have asked for its exit code yet.
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_side_ends_with_all_the_processes_that_it_started(bench, tmp_path, monkeypatch):
+    lines = [
+        "import os, time",
+        "child = os.fork()",
+        f"child and open({str(tmp_path / 'pid')!r}, 'w').write(str(child))",
+        "time.sleep(60)",
+    ]
+    monkeypatch.setattr(bench.measure, "BENCH", tmp_path)
+    (tmp_path / "anchors").mkdir()
+    (tmp_path / "anchors" / "worker.py").write_text("\n".join(lines), encoding="utf-8")
+    task = bench.measure.Task("case", tmp_path, 1)
+    with bench.measure.Side(sys.executable, "ours", task, bench.measure.Effort(), tmp_path / "log"):
+        end = time.monotonic() + 20
+        while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text("utf-8"):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    child = int((tmp_path / "pid").read_text("utf-8"))
+    while alive(child):
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,6 +119,7 @@ class Side:
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=environment(side, task.threads),
+            start_new_session=True,  # so that it ends with all the processes that it started
         )
 
     def __enter__(self) -> Side:
@@ -128,7 +131,8 @@ class Side:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
         self._log.close()
 
@@ -188,7 +192,7 @@ class Side:
 
 def in_turns(sides: list[Side]) -> None:
     """Measure all sides, one call each in turn."""
-    for side in sides:
+    for side in reversed(sides):  # the other package is the one that may fail
         side.start()
     for side in sides:
         side.first()
