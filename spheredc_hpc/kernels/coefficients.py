@@ -12,6 +12,7 @@ target, the submatrix ``A = G[S, S]`` and the vector ``g = G[S, i]``, they are `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -126,7 +127,7 @@ def ridge_coefficients(gram: Array, targets: Array, allowed: Array, strength: fl
     Raises
     ------
     KernelInputError
-        As `truncated_coefficients`, or if `strength` is negative.
+        As `truncated_coefficients`, or if `strength` is negative or not finite.
 
     Notes
     -----
@@ -134,8 +135,8 @@ def ridge_coefficients(gram: Array, targets: Array, allowed: Array, strength: fl
     (a squared pivot of its Cholesky factor below ``n eps`` times the largest diagonal value),
     the solution of least norm is taken instead, over eigenvalues above round-off.
     """
-    if not strength >= 0:
-        raise KernelInputError(f"strength={strength}, at least 0 wanted")
+    if not 0 <= strength < math.inf:
+        raise KernelInputError(f"strength={strength}, finite and at least 0 wanted")
     _check(gram, targets, allowed)
     return solve(gram, targets, allowed, Inverse((gram.shape[-1],), strength=strength))[0, ...]
 

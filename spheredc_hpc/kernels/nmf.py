@@ -205,7 +205,7 @@ def subtract_nonnegative(
     Raises
     ------
     KernelInputError
-        If the zones differ, `n_modes` is out of range or `negative` is unknown.
+        If the zones differ or are empty, `n_modes` is out of range or `negative` is unknown.
 
     Notes
     -----
@@ -215,6 +215,8 @@ def subtract_nonnegative(
     library = targets if references is None else references
     if targets.ndim != 2 or library.ndim != 2 or targets.shape[1] != library.shape[1]:
         raise KernelInputError(f"zones differ: targets {targets.shape}, refs {library.shape}")
+    if 0 in library.shape or 0 in targets.shape:
+        raise KernelInputError(f"nothing to fit: {targets.shape} targets, refs {library.shape}")
     if negative not in ("shift", "clip"):
         raise KernelInputError(f"unknown treatment of negative pixels: {negative!r}")
     xp = array_namespace(targets, library)

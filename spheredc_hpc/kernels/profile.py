@@ -148,7 +148,7 @@ def subtract_profile(
     Raises
     ------
     KernelInputError
-        If `frames` are not three-dimensional, the mask does not fit, or as `rings_of`.
+        If `frames` are not real or not three-dimensional, the mask does not fit, or as `rings_of`.
 
     Notes
     -----
@@ -157,15 +157,17 @@ def subtract_profile(
     With the mean it is linear in the frame. Sums are taken in float64.
     Cost: O(n * ny * nx), with a sort of the pixels before.
     """
-    if frames.ndim != 3:
-        raise KernelInputError(f"frames (n, ny, nx) wanted, got {frames.shape}")
+    xp = array_namespace(frames)
+    if frames.ndim != 3 or not xp.isdtype(frames.dtype, "real floating"):
+        wrong = f"{frames.shape} {frames.dtype}"
+        raise KernelInputError(f"real frames (n, ny, nx) wanted, got {wrong}")
     ny, nx = frames.shape[1:]
     if valid is not None and valid.shape != (ny, nx):
         raise KernelInputError(f"mask {valid.shape} does not fit frames {frames.shape}")
     if valid is not None:
         valid = as_numpy(valid)
     rings = rings_of((ny, nx), width_px, statistic, valid)
-    if not is_numpy_namespace(array_namespace(frames)):
+    if not is_numpy_namespace(xp):
         return _subtracted(frames, rings, statistic)
     result = np.empty_like(frames, order="C")
 

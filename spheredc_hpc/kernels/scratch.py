@@ -28,7 +28,8 @@ def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]
     Parameters
     ----------
     name : str
-        Which of the caller's arrays it is; unique in the package.
+        Which array it is. Functions that use one name share its memory: neither may call the
+        other while it needs the array.
     shape : tuple of int
         Its shape.
     dtype : data type

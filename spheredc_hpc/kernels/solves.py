@@ -29,7 +29,8 @@ Truths = NDArray[np.bool_]
 BATCH_TARGETS = 32
 # Beyond this many targets with equal rows, one full eigenvalue problem is cheaper.
 SHARED_TARGETS = 8
-# Beyond this many rows the lanes need some 100 MB, and LAPACK is nearly as fast.
+# Beyond this many rows the lanes of a spectrum need some 100 MB, and LAPACK is nearly as fast.
+# Those of a ridge regression need 64 bytes times the rows squared and stay as fast as LAPACK.
 LANE_ROWS = 512
 # Rotations for which a batch has room, in squares of its rows. See `ql.new_iteration`.
 ROOM = 1.2

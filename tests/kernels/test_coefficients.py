@@ -311,6 +311,8 @@ def test_what_cannot_be_solved_is_refused():
         thresholded_coefficients(gram, targets, allowed, 1.0)
     with pytest.raises(KernelInputError, match="strength"):
         ridge_coefficients(gram, targets, allowed, float("nan"))
+    with pytest.raises(KernelInputError, match="finite"):
+        ridge_coefficients(gram, targets, allowed, float("inf"))
 
 
 # ------------------------------------------------------------------ ways that must agree

@@ -159,6 +159,8 @@ def test_wrong_arguments_of_a_non_negative_fit_are_refused(positive):
         nmf.factorise(positive, 17)
     with pytest.raises(KernelInputError, match="zones differ"):
         nmf.subtract_nonnegative(positive, positive[:, :9], 2)
+    with pytest.raises(KernelInputError, match="nothing to fit"):
+        nmf.subtract_nonnegative(positive, positive[:0], 2)
     with pytest.raises(KernelInputError, match="'drop'"):
         nmf.subtract_nonnegative(positive, None, 2, negative="drop")
 

@@ -113,6 +113,8 @@ def test_profile_does_not_depend_on_threads_or_layout(frames):
 def test_wrong_arguments_of_a_profile_are_refused(frames):
     with pytest.raises(KernelInputError, match="frames"):
         subtract_profile(frames[0], 1.0)
+    with pytest.raises(KernelInputError, match="real frames"):
+        subtract_profile(frames.astype(np.int16), 1.0)
     with pytest.raises(KernelInputError, match="positive width"):
         subtract_profile(frames, 0.0)
     with pytest.raises(KernelInputError, match="'mode'"):
