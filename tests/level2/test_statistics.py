@@ -1,5 +1,7 @@
 """Rates of false alarms, of single apertures and of the maximum of a map."""
 
+import re
+
 import numpy as np
 import pytest
 import synthetic_sequence
@@ -160,3 +162,12 @@ def test_receipt_tells_the_chance_that_noise_is_claimed():
             for value in (1.0, 6.5)
         )
         assert smooth < chance < rough
+
+
+def test_example_of_the_page_gives_what_it_says(project_root, capsys):
+    text = (project_root / "docs" / "limits.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    exec(example, {})  # noqa: S102 our own page
+    found = [float(line) for line in capsys.readouterr().out.split()]
+    said = [float(number) for number in re.findall(r"# ([\d.]+):", example)]
+    np.testing.assert_allclose(found, said, rtol=0.02)
