@@ -159,7 +159,7 @@ class Eligible(NamedTuple):
     allowed : array of bool, shape (n_target, n_row)
         Rows that may serve each target.
     short : int
-        Targets whose rule left fewer than `min_references`.
+        Targets whose rule left fewer than `min_references`, although there were more, or none.
     """
 
     allowed: Mask
@@ -262,7 +262,8 @@ def allowed_rows(
     if settings.self_subtraction is not None:
         harm = core.self_subtraction(table, distance)
         allowed &= harm <= settings.self_subtraction
-    short = np.flatnonzero(allowed.sum(axis=1) < settings.min_references)
+    left, there = allowed.sum(axis=1), seen.sum(axis=1)
+    short = np.flatnonzero((left < np.minimum(settings.min_references, there)) | (left == 0))
     for i in short:
         candidates = np.flatnonzero(seen[i])
         order = np.lexsort((-distance[i, candidates], harm[i, candidates]))

@@ -14,6 +14,7 @@ from spheredc_hpc.instrument.constants import Constants
 from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.kernels.parallel import worker_threads
 from spheredc_hpc.level2 import sequence, stack
+from spheredc_hpc.level2.caveats import caveats_of, shortage_of
 from spheredc_hpc.level2.contrast import noise_curve
 from spheredc_hpc.level2.device import CPU, Device
 from spheredc_hpc.level2.diversity import Diversity, diversity_of
@@ -120,21 +121,26 @@ def _reduced(
     if reason:
         return Level2Result(None, Status.REJECTED, (reason, *reasons))
     rows = device.moved(strategy.run(prepared))
-    full = scene_without(rows, _method(recipe))
+    method = _method(recipe, prepared, constants, diversity)
+    full = scene_without(rows, method)
     if not _something_left(full):
         reason = f"{recipe.algorithm} leaves nothing but round-off"
         return Level2Result(None, Status.REJECTED, (reason, *reasons))
     full = _weighted(full, full, recipe, constants)
-    sources, empty = find_sources(full, rows, _method(recipe), recipe.imaging.detection_snr)
+    sources, empty = find_sources(full, rows, method, recipe.imaging.detection_snr)
     full, empty = (_weighted(scene, empty, recipe, constants) for scene in (full, empty))
     case = _Case(cube, recipe, constants, diversity)
     rings = Rings.of(empty, sources, _separations(recipe, full))
     limits, other = case.limits(empty, rings)
     outcome = Outcome(full, empty, sources, limits, other)
     images = level2_images(cube, recipe, case.coronagraph, outcome)
-    flags = _flags(case, prepared)
+    short = shortage_of(empty.reductions)
+    caveats = caveats_of(empty.reductions, limits, short)
+    flags = tuple(sorted({*_flags(case, prepared), *(caveat.flag for caveat in caveats)}))
     status = Status.FLAGGED if flags else Status.OK
     quality = quality_of(prepared, images, outcome, recipe.imaging.detection_snr)
+    quality["short_of_references"] = round(short.share, 4)
+    reasons = (*(caveat.reason for caveat in caveats), *reasons)
     return Level2Result(images, status, reasons, flags, quality)
 
 
@@ -150,13 +156,20 @@ def _something_left(scene: Scene) -> bool:
     return False
 
 
-def _method(recipe: Recipe) -> Method:
+def _method(
+    recipe: Recipe, prepared: sequence.Sequence, constants: Constants | None, diversity: Diversity
+) -> Method:
+    spectrum = None
+    if diversity.wavelength:
+        name = recipe.imaging.companion_spectrum
+        spectrum = companion_spectrum(name, prepared.channels, constants).contrast
     return Method(
         ALGORITHMS[recipe.algorithm],
         recipe.settings,
         recipe.imaging.combination,
         recipe.imaging.rotation,
         first=recipe.first_step,
+        spectrum=None if spectrum is None else tuple(spectrum.tolist()),
     )
 
 

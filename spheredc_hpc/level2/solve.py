@@ -91,6 +91,14 @@ class Solver:
         found = self.coefficients(Problem(gram, given, allowed), self.settings)
         return targets, residual_matrices(found, given, lift)
 
+    def short(self, zone: Zone, group: Indices) -> int:
+        """Count the targets of a clique to which the rules leave too few references."""
+        # How many of those that are left are used is another question, for the Gram matrix.
+        rules = self.settings.references.model_copy(update={"max_references": None})
+        table = self.rows.table.of(group)
+        nothing = np.zeros((0, 0))
+        return allowed_rows(table, zone, nothing, self.core, rules, own=self.rows.own).short
+
     def _allowed(self, group: Indices, zone: Zone, gram: Array) -> Array:
         """Rows that may serve, in the library and with the leading axes of a Gram matrix."""
         xp, rules = array_namespace(gram), self.settings.references

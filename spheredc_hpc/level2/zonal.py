@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -48,6 +48,9 @@ class Method:
         How frames are derotated.
     first : Section, optional
         Settings of the first of two steps; `settings` if absent.
+    spectrum : tuple of float, optional
+        Contrast in each channel, in any unit, of the companion that limits of self-subtraction
+        assume; that of the star's colour if absent. Of no effect on channels by themselves.
     """
 
     entry: Entry[Any]
@@ -55,6 +58,7 @@ class Method:
     combination: Combination
     rotation: Literal["fft", "interpolated"] = "fft"
     first: Any = None
+    spectrum: tuple[float, ...] | None = None
 
 
 class Zonal:
@@ -225,8 +229,33 @@ class Zonal:
         core = Core(self.rows.fwhm_px, 1.0, np.ones(1))
         if settings.references.self_subtraction is not None:
             core = Core.of_image(self.groups[0].stamp.image, self.rows.fwhm_px)
+            core = replace(core, contrast=self._contrast())
         solver = Solver(self.traits.coefficients, settings, self.rows, core)
         return self._solvers.setdefault(id(settings), solver)
+
+    def _contrast(self) -> Floats | None:
+        """Contrast of the assumed companion in the channels of the rows."""
+        spectrum, count = self.method.spectrum, len(self.rows.channels)
+        if spectrum is None or count == 1:
+            return None
+        if len(spectrum) != count:
+            raise DataError(f"spectrum of {len(spectrum)} channels for rows of {count}")
+        return np.array(spectrum, np.float64)
+
+    def short(self, zone: int) -> float:
+        """Share of the targets of a zone to which the rules leave too few references."""
+        settings, groups = self.method.settings, self.cliques(zone)
+        steps = [(groups, settings)]
+        if self.rows.then is not None:
+            then = restricted(self.rows.then, self.members(zone))
+            steps = [(groups, self.method.first or settings), (then, settings)]
+        count = int(np.count_nonzero(self.members(zone) & (self.rows.table.time >= 0)))
+        where = self.zones[zone]
+        found = [
+            sum(self._solver(chosen).short(where, group) for group in members)
+            for members, chosen in steps
+        ]
+        return max(found) / max(count, 1)
 
     def solved(self, zone: int) -> tuple[Block, ...]:
         """Operator of a zone in the precision of the pixels; kept."""

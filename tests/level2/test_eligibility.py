@@ -184,8 +184,14 @@ def test_a_target_short_of_references_gets_those_that_moved_farthest():
     np.testing.assert_array_equal(np.flatnonzero(found.allowed[1]), [3, 4])
     np.testing.assert_array_equal(np.flatnonzero(found.allowed[2]), [0, 4])
     none = allowed(rows, exclusion_fwhm=1.0, min_references=0)
-    assert none.short == 0
+    assert none.short == 5
     assert not none.allowed.any()
+
+
+def test_a_target_with_all_the_references_there_are_is_not_short():
+    rows = table([0.0, 60.0])
+    assert allowed(rows, exclusion_fwhm=0.5, min_references=5).short == 0
+    assert allowed(rows, exclusion_fwhm=50.0, min_references=5).short == 2
 
 
 def test_the_overlap_of_a_gaussian_is_that_of_its_integral():
@@ -270,7 +276,8 @@ def test_what_is_allowed_keeps_every_rule(angles, radius, exclusion, limit, most
         good &= distance >= exclusion * FWHM
     if limit is not None:
         good &= core.share(distance) <= limit
-    short = good.sum(axis=1) < least
+    left = good.sum(axis=1)
+    short = (left < min(least, good.shape[1] - 1)) | (left == 0)
     assert found.short == short.sum()
     assert not (found.allowed & ~good)[~short].any()
     wanted = min(least, len(angles) - 1, most or len(angles))
