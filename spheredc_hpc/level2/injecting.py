@@ -236,9 +236,10 @@ def injected(plan: Plan) -> tuple[Floats, Floats]:
 def _passes(plan: Plan, waiting: NDArray[np.int64], contrast: Floats) -> list[list[int]]:
     """Share companions out among repetitions.
 
-    Where the fast way exists, this one is its check, and every companion is alone.
+    Where the fast way exists, this one is its check, and every companion is alone; so it is
+    where frames are treated one by one, as by their profile, which a ring has in common.
     """
-    if plan.reduction.linear:
+    if plan.reduction.linear or plan.reduction.traits.framewise:
         return [[int(number)] for number in waiting]
     passes: list[list[int]] = []
     least = _APART_FWHM * _width(plan.reduction, 0)

@@ -215,7 +215,7 @@ def test_methods_without_coefficients_are_measured_by_repetition(small, algorith
     change = Reduction(small, reduction.method, [Companion(dx, dy, contrast)]).images() - images
     alone = aperture_sum(change[0], 37 + dx, 37 + dy, small.star.fwhm_px / 2)
     alone /= contrast * small.star.unit_flux
-    assert found.values[0, 0, k] == pytest.approx(alone, abs=0.02)
+    assert found.values[0, 0, k] == pytest.approx(alone, abs=0.005)
 
 
 def test_ways_that_a_method_lacks_are_replaced_by_exact_ones(small):
