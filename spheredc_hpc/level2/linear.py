@@ -8,7 +8,7 @@ the mean of each over the zone, nothing) is a linear map of base and ones.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from array_api_compat import array_namespace
 
@@ -19,8 +19,26 @@ Array = Any
 Centre = Literal["temporal", "spatial", "none"]
 
 
-def centring(sums: Array, centre: Centre, serving: Array | None = None) -> Array:
-    """Map from base and ones to the centred rows.
+class Lift(NamedTuple):
+    """Linear map from base and ones to the centred rows.
+
+    The centred row `i` is ``base_i - share @ base + mean * mean_row - level_i * ones``. Kept in
+    these parts, products with it cost no more than reading what it is applied to.
+
+    Attributes
+    ----------
+    share : array of float64, shape (n,), or None
+        Weights of the rows in the mean that is taken off; None: no mean is.
+    level : array of float64, shape (..., n), or None
+        Mean of each row over the zone that is taken off, the mean row put back first; None: not.
+    """
+
+    share: Array | None
+    level: Array | None
+
+
+def centring(sums: Array, centre: Centre, serving: Array | None = None) -> Lift:
+    """Find the map from base and ones to the centred rows.
 
     Parameters
     ----------
@@ -33,35 +51,52 @@ def centring(sums: Array, centre: Centre, serving: Array | None = None) -> Array
 
     Returns
     -------
-    array of float64, shape (n, n + 2)
-        With the leading axes of `sums` where it depends on them.
+    Lift
     """
     xp = array_namespace(sums)
     n = sums.shape[-1] - 2
-    identity = xp.eye(n, dtype=sums.dtype)
     if centre == "temporal":
-        share: Any = 1.0 / n
+        weight = xp.ones((n,), dtype=sums.dtype)
         if serving is not None:
-            share = xp.astype(serving, sums.dtype)[None, :] / xp.sum(xp.astype(serving, sums.dtype))
-        return xp.concat([identity - share, xp.zeros((n, 2), dtype=sums.dtype)], axis=1)
-    ones = xp.ones((n, 1), dtype=sums.dtype)
-    level = 0 * ones
-    if centre == "spatial":
-        level = sums[..., :n, n + 1 :] + sums[..., n : n + 1, n + 1 :]
-        level = level / sums[..., n + 1 :, n + 1 :]
-    shared = xp.concat([identity, ones], axis=1)
-    shared = xp.broadcast_to(shared, (*level.shape[:-2], n, n + 1))
-    return xp.concat([shared, -level], axis=-1)
+            weight = xp.astype(serving, sums.dtype)
+        return Lift(weight / xp.sum(weight), None)
+    if centre == "none":
+        return Lift(None, None)
+    total = sums[..., :n, n + 1] + sums[..., n, n + 1][..., None]
+    return Lift(None, total / sums[..., n + 1, n + 1][..., None])
 
 
-def centred_gram(sums: Array, lift: Array) -> Array:
-    """Gram matrix of the centred rows, exactly symmetric."""
-    xp = array_namespace(sums, lift)
-    gram = lift @ sums @ xp.matrix_transpose(lift)
+def centred_gram(sums: Array, lift: Lift) -> Array:
+    """Gram matrix of the centred rows, exactly symmetric.
+
+    Parameters
+    ----------
+    sums : array of float64, shape (..., n + 2, n + 2)
+        Gram matrix of n rows of the base, their common mean and ones; or several.
+    lift : Lift
+        From `centring`.
+
+    Returns
+    -------
+    array of float64, shape (..., n, n)
+    """
+    xp = array_namespace(sums)
+    n = sums.shape[-1] - 2
+    rows = sums[..., :n, :n]
+    if lift.share is not None:
+        towards = rows @ lift.share
+        middle = xp.sum(towards * lift.share, axis=-1)
+        gram = rows - towards[..., None, :] - towards[..., :, None] + middle[..., None, None]
+    else:
+        towards, middle = sums[..., :n, n], sums[..., n, n]
+        gram = rows + towards[..., None, :] + towards[..., :, None] + middle[..., None, None]
+        if lift.level is not None:
+            number = sums[..., n + 1, n + 1][..., None, None]
+            gram = gram - number * lift.level[..., :, None] * lift.level[..., None, :]
     return 0.5 * (gram + xp.matrix_transpose(gram))
 
 
-def residual_matrices(coefficients: Array, targets: Array, lift: Array) -> Array:
+def residual_matrices(coefficients: Array, targets: Array, lift: Lift) -> Array:
     """Matrices from base and ones to the residuals of the targets.
 
     Parameters
@@ -70,16 +105,23 @@ def residual_matrices(coefficients: Array, targets: Array, lift: Array) -> Array
         Of the centred rows.
     targets : array of int, shape (n_target,)
         Which rows are targets.
-    lift : array of float64, shape (n, n + 2)
+    lift : Lift
         From `centring`.
 
     Returns
     -------
     array of float64, shape (n_count, ..., n_target, n + 2)
     """
-    xp = array_namespace(coefficients, lift)
-    identity = xp.eye(lift.shape[-2], dtype=lift.dtype)
-    return (xp.take(identity, targets, axis=0) - coefficients) @ lift
+    xp = array_namespace(coefficients)
+    identity = xp.eye(coefficients.shape[-1], dtype=coefficients.dtype)
+    left = xp.take(identity, targets, axis=0) - coefficients
+    total = xp.sum(left, axis=-1)[..., None]
+    if lift.share is not None:
+        return xp.concat([left - total * lift.share, 0 * total, 0 * total], axis=-1)
+    level = 0 * total
+    if lift.level is not None:
+        level = left @ lift.level[..., None]
+    return xp.concat([left, total, -level], axis=-1)
 
 
 def subtract_linear(
