@@ -10,19 +10,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spheredc_hpc.errors import ConfigError
+from spheredc_hpc.model.memory import MemoryLaw
 
 SEPARATOR = ";"
 REDUCIBLE = ("planned",)
 
 # Measured on the built-in night (48 frames of 2 x 800 x 800 px), then about half as much again.
+# Level 2 is predicted by the plan, see `spheredc_hpc.level2.memory`.
 BASE_MB = 600.0
 """Interpreter, libraries and what does not grow with the number of frames [MB]."""
 CALIBRATION_PLANE_MB = 35.0
 LEVEL1_FRAME_MB = 30.0
-LEVEL2_FRAME_MB = 30.0
 LEAST_MINUTES = 5.0
+MARGIN = 1.1
+"""Asked for beyond the predicted memory of Level 2."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,18 @@ class Load:
     ----------
     work : float
         Relative to the default recipe: area of the field and azimuths of the throughput.
-    residuals : int
-        Copies of the cube that are kept besides.
+    memory : mapping
+        Observing mode to the peak memory as a function of frames and threads.
     """
 
-    work: float = 1.0
-    residuals: int = 0
+    work: float
+    memory: Mapping[str, MemoryLaw]
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Load:
+        """Read what the plan noted."""
+        memory = {mode: MemoryLaw(**law) for mode, law in values["memory"].items()}
+        return cls(float(values["work"]), memory)
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,7 @@ class Sheet:
                 observations={row.observation: row for row in observations},
                 calibrations={(row.kind, row.key): row for row in calibrations},
                 settings=workflow["settings"],
-                loads={name: Load(**load) for name, load in workflow["loads"].items()},
+                loads={name: Load.read(load) for name, load in workflow["loads"].items()},
             )
         except OSError as error:
             raise ConfigError(
@@ -217,10 +227,11 @@ class Sheet:
         """Predict the memory of Level 1 [MB]."""
         return int(BASE_MB + LEVEL1_FRAME_MB * self.observations[observation].n_frames)
 
-    def level2_mb(self, observation: str, recipe: str) -> int:
-        """Predict the memory of one Level 2 recipe [MB]."""
-        copies = 1 + self.loads[recipe].residuals
-        return int(BASE_MB + LEVEL2_FRAME_MB * copies * self.observations[observation].n_frames)
+    def level2_mb(self, observation: str, recipe: str, threads: int) -> int:
+        """Predict the memory of one Level 2 recipe on a number of threads [MB]."""
+        row = self.observations[observation]
+        law = self.loads[recipe].memory[row.level1_mode]
+        return int(MARGIN * law.mb(row.n_frames, threads))
 
     def calibration_minutes(self, kind: str, key: str) -> float:
         """Predict the time of a calibration [min]."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
 
-from spheredc_hpc.config import Config, ImagingSettings, Recipe, digest_of
+from spheredc_hpc.config import Config, ImagingSettings, ModeSettings, Recipe, digest_of
 from spheredc_hpc.instrument.constants import default_constants
+from spheredc_hpc.level2.memory import memory_law
 from spheredc_hpc.model.provenance import PRODUCT_VERSIONS
 from spheredc_hpc.store.codec import canonical_json, write_text
 
@@ -54,13 +56,24 @@ def write_workflow(root: Path, plan: str, config: Config) -> None:
                 for name, recipe in config.level2.items()
             },
         },
-        "loads": {recipe.label(name): _load(recipe) for name, recipe in config.level2.items()},
+        "loads": {
+            recipe.label(name): _load(recipe, config) for name, recipe in config.level2.items()
+        },
     }
     write_text(canonical_json(values), folder / WORKFLOW)
 
 
-def _load(recipe: Recipe) -> dict[str, float]:
+def _load(recipe: Recipe, config: Config) -> dict[str, object]:
     usual, imaging = ImagingSettings(), recipe.imaging
     area = (imaging.outer_mas / usual.outer_mas) ** 2
     branches = imaging.throughput_branches / usual.throughput_branches
-    return {"work": round(max(area * branches, 0.1), 3), "residuals": int(imaging.keep_residuals)}
+    memory = {
+        mode: _rounded(asdict(memory_law(section.cube_shape, recipe)))
+        for mode, section in config.level1.items()
+        if isinstance(section, ModeSettings)
+    }
+    return {"work": round(max(area * branches, 0.1), 3), "memory": memory}
+
+
+def _rounded(law: dict[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.6g}") for name, value in law.items()}

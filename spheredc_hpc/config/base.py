@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import InitErrorDetails
 
+from spheredc_hpc.model.memory import CubeShape
+
 
 class Section(BaseModel):
     """Frozen settings that refuse unknown keys."""
@@ -23,6 +25,21 @@ class Section(BaseModel):
     def digest(self) -> str:
         """SHA-256 of the settings, hexadecimal."""
         return digest_of(self.plain())
+
+
+class ModeSettings(Section):
+    """Settings of an observing mode; they say what its master cubes look like."""
+
+    @property
+    def cube_shape(self) -> CubeShape:
+        """Shape of the cubes, from settings and instrument alone.
+
+        Raises
+        ------
+        NotImplementedError
+            If a mode does not say.
+        """
+        raise NotImplementedError(type(self).__name__)
 
 
 def digest_of(values: object) -> str:

@@ -8,24 +8,33 @@ from typing import Any
 import numpy as np
 
 from spheredc_hpc.config.recipe import Recipe
+from spheredc_hpc.instrument.constants import default_constants
+from spheredc_hpc.level2.base import BLOCK_PIXELS
+from spheredc_hpc.level2.regions import ZoneSettings, zone_count
 from spheredc_hpc.level2.zones import BLOCK_FRAMES, BORDER_PX
+from spheredc_hpc.model.memory import CubeShape, MemoryLaw
 from spheredc_hpc.store.cube import Level1Cube
 
 _BYTES = 4
 _MB = 1e6
+_MAS_PER_RAD = 180 / np.pi * 3.6e6
+_JOINT = ("sdi", "asdi", "asdi-two-step")
 # Interpreter, libraries and compiled kernels.
-_FIXED_MB = 520.0
+_FIXED_MB = 310.0
 # Images of the product and of its making, per channel: scenes, statistics, masks, in units of
 # one float32 image.
 _IMAGES = 45
 # Whole stacks of frames beside the base of each scene: residuals and, for a moment, the frames
 # of the next scene.
 _STACKS = 2
-# Reductions alive at a time: as it is, without its sources, and the next attempt.
-_SCENES = 3
-# Blocks of frames or pixels in work per thread.
+# Reductions alive at a time: as it is, without its sources, without all but one, and the next
+# of those.
+_SCENES = 4
+# Blocks of the pixels of all rows, and images, in work per thread.
 _BLOCKS = 6
-_BLOCK_COLUMNS = 16384
+_BLOCK_IMAGES = 8
+# Frames on their way from residuals to images, in memory where all of them are not.
+_BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -34,32 +43,28 @@ class Shape:
 
     Attributes
     ----------
-    channels, frames : int
-        Of the cube.
-    stored_side, side : int
-        Side of the stored frames, and of the window that is reduced [px].
+    cube : CubeShape
+        Channels and frames of the cube.
+    frames : int
+        Frames per channel.
     references : int
         Library frames per channel.
     """
 
-    channels: int
+    cube: CubeShape
     frames: int
-    stored_side: int
-    side: int
     references: int = 0
 
     @classmethod
-    def of(cls, cube: Level1Cube, recipe: Recipe, references: int = 0) -> Shape:
-        """Shapes of a cube, which may lie on disk, as a recipe uses it."""
+    def of(cls, cube: Level1Cube, references: int = 0) -> Shape:
+        """Shape of a cube, which may lie on disk."""
         channels, frames, *stored = cube.science.shape
-        outer_px = recipe.imaging.outer_mas / float(np.min(cube.pixel_scale_mas))
-        side = min(2 * (int(np.ceil(outer_px)) + BORDER_PX) + 1, *stored)
-        return cls(channels, frames, max(stored), side, references)
-
-    @property
-    def stack_mb(self) -> float:
-        """One copy of the frames of one channel [MB]."""
-        return (self.frames + self.references) * self.side**2 * _BYTES / _MB
+        scale = float(np.min(cube.pixel_scale_mas))
+        diameter_m = default_constants().value("telescope_diameter_m")
+        shortest = np.nanmin(np.append(cube.wavelength_um, np.inf))
+        element = float(shortest) * 1e-6 / diameter_m * _MAS_PER_RAD / scale
+        width = element if np.isfinite(element) else 4.0
+        return cls(CubeShape(channels, max(stored), scale, width), frames, references)
 
 
 def predicted_mb(shape: Shape, recipe: Recipe, threads: int = 1, *, scratch: bool = False) -> float:
@@ -81,30 +86,55 @@ def predicted_mb(shape: Shape, recipe: Recipe, threads: int = 1, *, scratch: boo
     float
         Resident memory of the process [MB]: what was measured, to about a quarter.
     """
-    joint = recipe.strategy in ("sdi", "asdi", "asdi-two-step")
-    rows = (shape.frames + shape.references) * (shape.channels if joint else 1)
-    image_mb = shape.side**2 * _BYTES / _MB
-    fixed = _FIXED_MB + _IMAGES * image_mb * min(shape.channels, 8) + _operators_mb(rows, recipe)
-    loading = 4 * BLOCK_FRAMES * shape.stored_side**2 * _BYTES / _MB
-    per_thread = _BLOCKS * (rows + 1) * _BLOCK_COLUMNS * _BYTES / _MB + 8 * image_mb
-    work = fixed + loading + threads * per_thread
-    if scratch:
-        return work
-    stacks = shape.channels * (1 + _SCENES + int(recipe.imaging.keep_residuals))
-    stacks += _STACKS * (shape.channels if joint else 1)
-    return work + stacks * shape.stack_mb
+    law = memory_law(shape.cube, recipe, scratch=scratch)
+    return law.mb(shape.frames + shape.references, threads)
 
 
-def _operators_mb(rows: int, recipe: Recipe) -> float:
-    """Gram matrices and operators of all zones of one reduction."""
+def memory_law(cube: CubeShape, recipe: Recipe, *, scratch: bool = False) -> MemoryLaw:
+    """Peak memory of a reduction as a function of frames, those of a library included.
+
+    Parameters
+    ----------
+    cube : CubeShape
+        Channels and frames.
+    recipe : Recipe
+        Algorithm, strategy and settings.
+    scratch : bool
+        Whether large arrays lie in scratch files.
+
+    Returns
+    -------
+    MemoryLaw
+    """
+    outer_px = recipe.imaging.outer_mas / cube.pixel_scale_mas
+    side = min(2 * (int(np.ceil(outer_px)) + BORDER_PX) + 1, cube.side)
+    image_mb = side**2 * _BYTES / _MB
+    together = cube.channels if recipe.strategy in _JOINT else 1
+    zones = _zones(cube, recipe, min(outer_px, cube.side / 2))
+    fixed = _FIXED_MB + _IMAGES * image_mb * min(cube.channels, 8)
+    fixed += 4 * BLOCK_FRAMES * cube.side**2 * _BYTES / _MB
+    stacks = cube.channels * (1 + _SCENES + int(recipe.imaging.keep_residuals))
+    stacks += _STACKS * together
+    row_mb = _BLOCKS * min(BLOCK_PIXELS, side**2 / zones) * _BYTES / _MB
+    return MemoryLaw(
+        fixed=fixed + (_BATCH * image_mb if scratch else 0.0),
+        frame=0.0 if scratch else stacks * image_mb,
+        pair=zones * _matrices_mb(cube, recipe),
+        thread=row_mb + _BLOCK_IMAGES * image_mb,
+        thread_frame=row_mb * together,
+    )
+
+
+def _zones(cube: CubeShape, recipe: Recipe, outer_px: float) -> int:
     settings: Any = recipe.settings
+    zones = getattr(settings, "zones", ZoneSettings())
+    inner_px = min(recipe.imaging.inner_mas / cube.pixel_scale_mas, outer_px)
+    return zone_count(inner_px, outer_px, cube.fwhm_px, zones)
+
+
+def _matrices_mb(cube: CubeShape, recipe: Recipe) -> float:
+    """Gram matrices and operators of a zone of the reductions alive, for each pair of frames."""
+    settings: Any = recipe.settings
+    rows = {"asdi": cube.channels**2, "asdi-two-step": cube.channels**2, "sdi": 0}
     counts = len(getattr(settings, "counts", (0,)))
-    zones = getattr(settings, "zones", None)
-    number = 1
-    if zones is not None:
-        rings = zones.annuli or 1
-        if zones.annulus_fwhm is not None:
-            # A width of a resolution element is about 4 px; the field about 50 of them.
-            rings = int(np.ceil(50 / zones.annulus_fwhm))
-        number = rings * zones.sectors
-    return _SCENES * number * rows**2 * (8 + _BYTES * counts) / _MB
+    return _SCENES * rows.get(recipe.strategy, cube.channels) * (8 + _BYTES * counts) / _MB

@@ -8,6 +8,7 @@ axis counter-clockwise, y up.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,12 @@ def annulus_edges(
     edges = inner_px + width * np.arange(number + 1)
     edges[-1] = outer_px
     return np.asarray(edges, np.float64)
+
+
+def zone_count(inner_px: float, outer_px: float, fwhm_px: float, settings: ZoneSettings) -> int:
+    """Count the zones of a field without gaps; the parameters are those of `annulus_edges`."""
+    edges = annulus_edges(inner_px, outer_px, fwhm_px, settings).tolist()
+    return sum(_sector_count(low, high, fwhm_px, settings) for low, high in pairwise(edges))
 
 
 def plan_zones(

@@ -178,7 +178,7 @@ def _build(
     means, device = with_what
     with stage("read"):
         cube = open_cube(source / CUBE)
-    scratch = means.scratch_for(Shape.of(cube, recipe), recipe, writer.path)
+    scratch = means.scratch_for(Shape.of(cube), recipe, writer.path)
     with stage("reduce"), scratch_arrays(scratch):
         constants = default_constants().with_overrides(config.constants)
         result = reduce(cube, recipe, means.threads, constants, device=device)

@@ -17,6 +17,7 @@ from spheredc_hpc.catalog.plan import plan
 from spheredc_hpc.catalog.scan import scan
 from spheredc_hpc.config import parse
 from spheredc_hpc.errors import ConfigError, DataError
+from spheredc_hpc.level2.memory import Shape, predicted_mb
 from spheredc_hpc.model.association import Association, CalibrationJob
 from spheredc_hpc.store.codec import read_record
 
@@ -65,6 +66,19 @@ def test_the_workflow_reads_what_the_plan_writes(planned, root, config):
     assert set(sheet.observation_calibrations(name)) == made
     upstream = {u for row in sheet.calibrations.values() for u in row.upstream}
     assert {f"{product}/receipt.json" for product in upstream} < made
+
+
+def test_memory_is_asked_for_by_recipe_frames_and_threads(planned, root, config):
+    write_workflow(root, "first", config)
+    sheet = Sheet.read(root, "first")
+    (row,) = sheet.observations.values()
+    shape = Shape(config.level1[row.level1_mode].cube_shape, row.n_frames)
+    for name, recipe in config.level2.items():
+        for threads in (1, 8):
+            asked = sheet.level2_mb(row.observation, recipe.label(name), threads)
+            # What the step itself will predict, so that it need not use scratch files; a tenth
+            # is the margin, and the plan keeps six digits.
+            assert asked == pytest.approx(1.1 * predicted_mb(shape, recipe, threads), abs=1.1)
 
 
 def test_the_association_is_read_back(planned, root):

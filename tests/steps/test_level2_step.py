@@ -121,7 +121,7 @@ def test_little_memory_gives_the_same_arrays_from_scratch_files(level1, tmp_path
     _, roomy = reduced(level1, tmp_path / "roomy")
     target = tmp_path / "tight" / "observations" / "one" / "level2" / "x" / "receipt.json"
     recipe = CONFIG.level2["pca-adi"]
-    shape = Shape.of(open_cube(level1.parent / "cube.zarr"), recipe)
+    shape = Shape.of(open_cube(level1.parent / "cube.zarr"))
     whole, least = (predicted_mb(shape, recipe, scratch=scratch) for scratch in (False, True))
     means = Means(memory_mb=0.5 * (whole + least), scratch=tmp_path)
     reduce_level2(level1, target, "pca-adi", CONFIG, means)

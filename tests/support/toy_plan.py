@@ -16,6 +16,7 @@ from pathlib import Path
 PLAN = "toy"
 OBSERVATIONS = ("obs-1", "obs-2")
 RECIPES = {"cadi-0001": "c", "pca-0001": "p"}
+MEMORY = {"fixed": 50.0, "frame": 5.0, "pair": 0.5, "thread": 1.0, "thread_frame": 0.25}
 
 
 def write_tsv(path: Path, rows: list[dict[str, object]]) -> None:
@@ -73,7 +74,9 @@ def write_plan(root: Path, recipes: dict[str, str] | None = None, **settings: st
             "level1": {"toy_mode": settings.get("level1", "l")},
             "level2": recipes or RECIPES,
         },
-        "loads": {name: {"work": 1.0, "residuals": 0} for name in recipes or RECIPES},
+        "loads": {
+            name: {"work": 1.0, "memory": {"toy_mode": MEMORY}} for name in recipes or RECIPES
+        },
     }
     (folder / "workflow.json").write_text(json.dumps(values))
     (folder / "config.yaml").write_text("")

@@ -12,8 +12,8 @@ rule level2:
         "../envs/spheredc.yaml"
     threads: 8
     resources:
-        mem_mb=lambda wildcards, attempt: int(
-            SHEET.level2_mb(wildcards.observation, wildcards.recipe)
+        mem_mb=lambda wildcards, threads, attempt: int(
+            SHEET.level2_mb(wildcards.observation, wildcards.recipe, threads)
             * 1.5 ** (attempt - 1)
         ),
         runtime=lambda wildcards, attempt: int(
@@ -25,5 +25,5 @@ rule level2:
         config=SHEET.config_file,
     shell:
         "spheredc level2 {input.level1} {output.receipt} --recipe {wildcards.recipe}"
-        " --config {params.config} --threads {threads} --attempt {resources.attempt}"
-        " > {log} 2>&1"
+        " --config {params.config} --threads {threads} --memory-mb {resources.mem_mb}"
+        " --attempt {resources.attempt} > {log} 2>&1"

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from spheredc_hpc.config import Section
+from spheredc_hpc.config import ModeSettings
 from spheredc_hpc.errors import DataError
+from spheredc_hpc.instrument.constants import default_constants
+from spheredc_hpc.instrument.waffle import lambda_over_d_px
 from spheredc_hpc.level1.io import Flag, Level1Inputs, Level1Result
 from spheredc_hpc.level1.parts.angles import (
     Reference,
@@ -26,6 +28,7 @@ from spheredc_hpc.level1.parts.science_frames import Stack, compact, reduce_scie
 from spheredc_hpc.level1.parts.selection import METRICS, SelectionSettings
 from spheredc_hpc.level1.parts.setup import ARM, Bench, irdis_setup
 from spheredc_hpc.level1.parts.telemetry import telemetry
+from spheredc_hpc.model.memory import CubeShape
 from spheredc_hpc.registry import mode
 from spheredc_hpc.store.cube import AO_QUANTITIES, Level1Cube
 from spheredc_hpc.store.runinfo import stage
@@ -33,7 +36,7 @@ from spheredc_hpc.store.runinfo import stage
 logger = logging.getLogger(__name__)
 
 
-class IrdisDbiSettings(Section):
+class IrdisDbiSettings(ModeSettings):
     """IRDIS imaging from raw frames to the master cube."""
 
     crop_px: int = Field(800, ge=64, le=1024, description="Side of the frames of the cube [px].")
@@ -44,6 +47,14 @@ class IrdisDbiSettings(Section):
     centring: CentringSettings = Field(CentringSettings(), description="Star centre.")
     photometry: PhotometrySettings = Field(PhotometrySettings(), description="FLUX exposures.")
     selection: SelectionSettings = Field(SelectionSettings(), description="Frames left out.")
+
+    @property
+    def cube_shape(self) -> CubeShape:
+        """Two channels of `crop_px`; the narrowest PSF is that of Y2."""
+        constants = default_constants()
+        shortest_um = constants.value("filter_wavelength_um", band="Y2")
+        width = float(lambda_over_d_px(shortest_um, constants, arm=ARM))
+        return CubeShape(2, self.crop_px, constants.value("pixel_scale_mas", arm=ARM), width)
 
 
 @mode("irdis_dbi", settings=IrdisDbiSettings)
