@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from spheredc_hpc.kernels.coefficients import truncated_coefficients
 from spheredc_hpc.level2.linear import subtract_linear
@@ -20,7 +20,7 @@ class PcaSettings(LinearSettings):
     n_modes: int = Field(
         5, ge=0, description="Karhunen-Loeve modes removed; 0 removes the mean only."
     )
-    also_modes: tuple[int, ...] = Field(
+    also_modes: tuple[NonNegativeInt, ...] = Field(
         (), description="Further mode counts, of which images are kept too."
     )
 
