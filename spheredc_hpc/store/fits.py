@@ -101,6 +101,14 @@ _TABLES = {
     ("source", "source_column"): "SOURCES",
     ("source", "wavelength"): "SOURCES",
 }
+# How Level 2 images were made.
+_METHOD = {
+    "ALGO": ("algorithm", "model of the star"),
+    "STRATEGY": ("strategy", "which frames served"),
+    "COMBINE": ("combination", "of derotated frames"),
+    "CHANNELS": ("channels", "how channels were stacked"),
+    "COMPSPEC": ("companion_spectrum", "assumed for throughput and contrast"),
+}
 _ROWS = ("time", "separation", "source", "wavelength")
 
 
@@ -119,6 +127,10 @@ def _primary(dataset: xr.Dataset, receipt: Receipt) -> fits.Header:
         value = dataset.attrs.get(name)
         if isinstance(value, str) and value:
             header[keyword] = value
+    for keyword, (name, meaning) in _METHOD.items():
+        value = dataset.attrs.get(name)
+        if isinstance(value, str) and value:
+            header[keyword] = (value, meaning)
     header.add_comment(f"product {receipt.id}")
     return header
 

@@ -76,6 +76,14 @@ def test_fits_holds_every_curve_and_says_where_north_is():
     assert isinstance(hdus["MODES"], fits.ImageHDU)
 
 
+def test_fits_says_how_the_images_were_made():
+    attrs = {"algorithm": "klip", "strategy": "asdi", "companion_spectrum": "t-type"}
+    header = to_hdus(to_dataset(replace(complete(), attrs=attrs)), RECEIPT)["PRIMARY"].header
+    found = {name: header[name] for name in ("ALGO", "STRATEGY", "COMPSPEC")}
+    assert found == {"ALGO": "klip", "STRATEGY": "asdi", "COMPSPEC": "t-type"}
+    assert "COMBINE" not in header
+
+
 def test_a_store_without_a_variable_is_damaged(tmp_path):
     dataset = to_dataset(level2_images(n=65)).drop_vars("throughput")
     dataset.to_zarr(tmp_path / "level2.zarr", zarr_format=3, consolidated=False)
