@@ -13,7 +13,7 @@ PRODUCT_VERSIONS: dict[str, int] = {
     "flat": 1,
     "bad_pixels": 1,
     "level1": 1,
-    "level2": 1,
+    "level2": 2,
 }
 """Raised when the numbers of a kind of product change (a `science` change)."""
 
