@@ -59,6 +59,7 @@ class Patch:
         self._zones = {int(number): np.flatnonzero(own == number) for number in np.unique(own)}
         self._place = np.full(rows.side**2, -1)
         self._place[self._index] = np.arange(self._index.size)
+        self._last: tuple[tuple[object, ...], Held] | None = None
 
     def _filled(self, channel: int) -> Indices:
         """Pixel whose residual stands for each pixel of a channel."""
@@ -88,11 +89,12 @@ class Patch:
         array of float64, shape (n_channel, n_point)
             NaN where no frame sees a point.
         """
-        reduction = self.reduction
+        reduction, companions = self.reduction, tuple(companions)
         pieces = pieces_of(reduction.rows, reduction.groups, companions)
-        linear = reduction.linear
-        residuals = self._linear(pieces, frozen=frozen) if linear else self._other(pieces)
-        return self._combined(residuals)
+        if not reduction.linear:
+            return self._combined(self._other(pieces))
+        held = self.held(() if frozen else companions)
+        return self._combined(self._linear(pieces, held))
 
     @property
     def adds(self) -> bool:
@@ -101,9 +103,16 @@ class Patch:
         return reduction.linear and reduction.method.combination in ("mean", "weighted")
 
     def held(self, companions: Iterable[Companion] = ()) -> Held:
-        """Coefficients for frames with companions added, to be kept from then on."""
-        reduction = self.reduction
-        return self._solve(pieces_of(reduction.rows, reduction.groups, companions))
+        """Coefficients for frames with companions added, to be kept from then on.
+
+        Those of the last call are remembered.
+        """
+        reduction, listed = self.reduction, tuple(companions)
+        key = tuple((c.dx_px, c.dy_px, np.asarray(c.contrast).tobytes()) for c in listed)
+        if self._last is None or self._last[0] != key:
+            solved = self._solve(pieces_of(reduction.rows, reduction.groups, listed))
+            self._last = (key, solved)
+        return self._last[1]
 
     def through(self, held: Held, companions: Iterable[Companion]) -> Floats:
         """Change of the images by companions, coefficients kept.
@@ -194,7 +203,7 @@ class Patch:
         found = [solve(numbers[0])] if len(numbers) == 1 else map_ordered(solve, numbers)
         return dict(zip(numbers, found, strict=True))
 
-    def _linear(self, pieces: Sequence[Pieces], *, frozen: bool) -> Frames:
+    def _linear(self, pieces: Sequence[Pieces], held: Held) -> Frames:
         """Residuals of all targets at the pixels held."""
         reduction = self.reduction
         line = np.full(reduction.rows.frames.shape[0], -1)
@@ -204,7 +213,7 @@ class Patch:
             base = base.copy()
             spread(base, self._place, pieces)
         out = np.zeros((self._targets.size, self._index.size), np.float32)
-        for number, blocks in self._solve(() if frozen else pieces).items():
+        for number, blocks in held.items():
             inside = self._zones[number]
             columns = np.ascontiguousarray(base[:, inside])
             for block in blocks:

@@ -32,6 +32,9 @@ _CHANNEL_SHARE = 0.13
 # Peaks fitted at a time, passes, and sources in all. Peaks on the ring of a higher one wait for
 # the next pass, as they may be lobes of it.
 _BATCH = 6
+# With more rows than this reduced together a fit costs as much as a reduction of the whole
+# image: one peak at a time, as others may be lobes of it.
+_MANY_ROWS = 400
 _PASSES = 12
 _MAX_SOURCES = 20
 _RING_FWHM = 3.0
@@ -206,13 +209,19 @@ def _highest_peaks(scene: Scene, known: Sequence[Place], threshold: float) -> li
     peaks: list[Place] = []
     # Peaks above the threshold first; those that may come to it when nothing else is left.
     least = threshold if best.max() >= threshold else _WORTH * threshold
-    while len(peaks) < _BATCH:
+    while len(peaks) < _batch(scene):
         row, column = np.unravel_index(int(np.argmax(best)), best.shape)
         if best[row, column] < least:
             break
         peaks.append((float(column - middle), float(row - middle)))
         best[np.abs(radius - radius[row, column]) <= _RING_FWHM * scene.fwhm_px] = -np.inf
     return peaks
+
+
+def _batch(scene: Scene) -> int:
+    """How many peaks are fitted before the images are made again."""
+    many = any(reduction.rows.frames.shape[0] > _MANY_ROWS for reduction in scene.reductions)
+    return 1 if many else _BATCH
 
 
 def _fit_at(scene: Scene, peak: Place) -> Fit:
