@@ -30,6 +30,8 @@ _STACKS = 2
 # Reductions alive at a time: as it is, without its sources, without all but one, and the next
 # of those.
 _SCENES = 4
+# Arrays of a block of frames while they are read: values, weights, masks.
+_READ = 4
 # Blocks of the pixels of all rows, and images, in work per thread.
 _BLOCKS = 6
 _BLOCK_IMAGES = 8
@@ -112,7 +114,7 @@ def memory_law(cube: CubeShape, recipe: Recipe, *, scratch: bool = False) -> Mem
     together = cube.channels if recipe.strategy in _JOINT else 1
     zones = _zones(cube, recipe, min(outer_px, cube.side / 2))
     fixed = _FIXED_MB + _IMAGES * image_mb * min(cube.channels, 8)
-    fixed += 4 * BLOCK_FRAMES * cube.side**2 * _BYTES / _MB
+    fixed += _READ * BLOCK_FRAMES * image_mb
     stacks = cube.channels * (1 + _SCENES + int(recipe.imaging.keep_residuals))
     stacks += _STACKS * together
     row_mb = _BLOCKS * min(BLOCK_PIXELS, side**2 / zones) * _BYTES / _MB
