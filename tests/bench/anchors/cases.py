@@ -87,7 +87,7 @@ CASES = (
     ),
     Case(
         "asdi_klip", "ASDI KLIP, 5 annuli x 4 sectors, 150 references, 5, 20 and 50 modes",
-        "by_pyklip", "asdi_klip", ("ifs_small",), ("ifs_tiny",), 20, 50, residual_gate=5e-4,
+        "by_pyklip", "asdi_klip", ("ifs_small",), ("ifs_tiny",), 20, 50, alike=False,
     ),
     Case(
         "snr_map", "S/N map",

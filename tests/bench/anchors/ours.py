@@ -163,7 +163,7 @@ CASES: dict[str, Maker] = {
     "annular_pca5": _rings("pca", lambda data: data.fwhm_px, n_modes=5),
     "klip_9x4": _klip,
     "loci_truncated": _loci(solution="truncated", tolerance=1e-2),
-    "loci_ridge": _loci(solution="ridge"),
+    "loci_ridge": _loci(solution="ridge", strength=1e-3),
     "asdi_klip": _asdi_klip,
     "snr_map": _snr_map,
     "contrast": contrast,
