@@ -24,17 +24,18 @@ PCA = Recipe(algorithm="pca")
 
 # Its own process: the peak is that of everything since its start.
 JOB = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
 from spheredc_hpc.config.recipe import Recipe
 from spheredc_hpc.kernels.buffers import scratch_arrays
 from spheredc_hpc.level2.reduce import reduce
 from spheredc_hpc.store.cube import open_cube
+from spheredc_hpc.store.runinfo import peak_rss_bytes
 path, recipe, scratch = sys.argv[1:]
 with scratch_arrays(Path(scratch) if scratch else None):
     result = reduce(open_cube(Path(path)), Recipe(**json.loads(recipe)))
 assert len(result.images.sources) >= 1, result.reasons
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)
+print(peak_rss_bytes() / 1e6)
 """
 
 
