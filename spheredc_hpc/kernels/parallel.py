@@ -6,13 +6,15 @@ kernels and algorithms only cut their work into fixed pieces and hand it to `map
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from spheredc_hpc.errors import KernelInputError
 
@@ -38,7 +40,7 @@ def worker_threads(threads: int) -> Iterator[None]:
     """
     if threads < 1:
         raise KernelInputError(f"threads={threads}, at least 1 wanted")
-    with threadpool_limits(1):
+    with _libraries(len(sys.modules)).limit(limits=1):
         if threads == 1:
             token = _pool.set(None)
             try:
@@ -52,6 +54,12 @@ def worker_threads(threads: int) -> Iterator[None]:
                 yield
             finally:
                 _pool.reset(token)
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """Find the libraries with threads of their own; looked for again when `modules` changes."""
+    return ThreadpoolController()
 
 
 def map_ordered(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
