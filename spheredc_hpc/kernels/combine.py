@@ -34,6 +34,7 @@ def combine_frames(
     valid: Array | None = None,
     weights: Array | None = None,
     trim: float = 0.1,
+    rows: slice | None = None,
 ) -> Array:
     """Combine frames along their first axis.
 
@@ -44,17 +45,19 @@ def combine_frames(
         be finite. NumPy frames that are not contiguous are copied.
     combination : {"mean", "median", "weighted", "trimmed"}
         "weighted" is the mean with `weights`, "trimmed" the mean after `trim`.
-    valid : array of bool, shape (n, ny, nx), optional
+    valid : array of bool, shape (n, n_rows, nx), optional
         Pixels to use; all of them if absent.
-    weights : array, shape (n, ny, nx) or (n, 1, 1), optional
+    weights : array, shape (n, n_rows, nx) or (n, 1, 1), optional
         Weights, usually inverse variances, >= 0; needed by "weighted" only.
     trim : float
         Fraction of the valid values of a pixel that "trimmed" leaves out at either end,
         rounded down to a whole number; at least 0 and below 0.5.
+    rows : slice, optional
+        Rows to combine; all `ny` if absent.
 
     Returns
     -------
-    array of float32, shape (ny, nx)
+    array of float32, shape (n_rows, nx)
         Combined image, NaN where no frame has a valid pixel or all weights are zero.
 
     Raises
@@ -68,35 +71,43 @@ def combine_frames(
     for it, of the ranks. Ranks of NumPy frames come from a sorting network (`sorting`).
     Cost: O(n * ny * nx), with ranks times about ``log2(n)**2 / 4`` vector steps.
     """
-    _check(frames, combination, valid, weights, trim)
+    first, last, _ = (rows or slice(None)).indices(frames.shape[1] if frames.ndim == 3 else 0)
+    wanted = slice(first, last)
+    _check(frames, wanted, combination, valid, weights, trim)
     ranks = {"median": _MEDIAN_TRIM, "trimmed": trim}.get(combination)
     if combination != "weighted":
         weights = None
     xp = array_namespace(frames)
     if not is_numpy_namespace(xp):
-        return _combine_stack(xp, frames, valid, weights, ranks)
+        return _combine_stack(xp, frames[:, wanted, :], valid, weights, ranks)
     if ranks is None:
-        return _weighted_numpy(frames, valid, weights)
-    return _ranked_numpy(frames, valid, ranks)
+        return _weighted_numpy(frames, wanted, valid, weights)
+    return _ranked_numpy(frames, wanted, valid, ranks)
 
 
 def _check(
-    frames: Array, combination: str, valid: Array | None, weights: Array | None, trim: float
+    frames: Array,
+    rows: slice,
+    combination: str,
+    valid: Array | None,
+    weights: Array | None,
+    trim: float,
 ) -> None:
     if frames.ndim != 3 or frames.shape[0] == 0:
         raise KernelInputError(f"frames (n, ny, nx) with n > 0 wanted, got {frames.shape}")
     if combination not in get_args(Combination):
         raise KernelInputError(f"unknown combination {combination!r}")
-    if valid is not None and valid.shape != frames.shape:
-        raise KernelInputError(f"mask {valid.shape} does not fit frames {frames.shape}")
+    shape = (frames.shape[0], rows.stop - rows.start, frames.shape[2])
+    if valid is not None and valid.shape != shape:
+        raise KernelInputError(f"mask {valid.shape} does not fit frames {shape}")
     if not 0 <= trim < 0.5:
         raise KernelInputError(f"trim={trim}, at least 0 and below 0.5 wanted")
     if combination != "weighted":
         return
     if weights is None:
         raise KernelInputError("combination 'weighted' needs weights")
-    if weights.shape not in (frames.shape, (frames.shape[0], 1, 1)):
-        raise KernelInputError(f"weights {weights.shape} do not fit frames {frames.shape}")
+    if weights.shape not in (shape, (frames.shape[0], 1, 1)):
+        raise KernelInputError(f"weights {weights.shape} do not fit frames {shape}")
 
 
 # ---------------------------------------------------------------- NumPy
@@ -107,29 +118,33 @@ def _flat_mask(valid: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
 
 
 def _weighted_numpy(
-    frames: NDArray[Any], valid: NDArray[np.bool_] | None, weights: NDArray[Any] | None
+    frames: NDArray[Any],
+    rows: slice,
+    valid: NDArray[np.bool_] | None,
+    weights: NDArray[Any] | None,
 ) -> Image:
-    n, ny, nx = frames.shape
+    n, nx, ny = frames.shape[0], frames.shape[2], rows.stop - rows.start
+    skipped = rows.start * nx
     flat, mask = np.ascontiguousarray(frames).reshape(n, -1), _flat_mask(valid)
     given = np.ones((n, 1)) if weights is None else np.ascontiguousarray(weights).reshape(n, -1)
     image = np.empty(ny * nx, np.float32)
     map_ordered(
-        lambda part: _weighted_mean(flat, mask, given, part.start, part.stop, image),
+        lambda part: _weighted_mean(flat, skipped, mask, given, (part.start, part.stop), image),
         blocks(ny * nx, BLOCK_PIXELS),
     )
     return image.reshape(ny, nx)
 
 
 @numba.njit(cache=True, nogil=True)
-def _weighted_mean(flat, mask, weights, start, stop, image):  # type: ignore[no-untyped-def]
-    """Weighted mean of pixels `start` to `stop`; one weight a frame or one a pixel."""
+def _weighted_mean(flat, skipped, mask, weights, part, image):  # type: ignore[no-untyped-def]
+    """Weighted mean of some pixels after those skipped; one weight a frame or one a pixel."""
     total, norm = np.empty(_CHUNK), np.empty(_CHUNK)
-    for first in range(start, stop, _CHUNK):
-        size = min(_CHUNK, stop - first)
+    for first in range(part[0], part[1], _CHUNK):
+        size = min(_CHUNK, part[1] - first)
         total[:] = 0
         norm[:] = 0
         for i in range(flat.shape[0]):
-            values = flat[i, first : first + size]
+            values = flat[i, skipped + first : skipped + first + size]
             if mask.size == 0 and weights.shape[1] == 1:
                 weight = np.float64(weights[i, 0])
                 for k in range(size):
@@ -145,8 +160,11 @@ def _weighted_mean(flat, mask, weights, start, stop, image):  # type: ignore[no-
             image[first + k] = total[k] / norm[k] if norm[k] > 0 else np.nan
 
 
-def _ranked_numpy(frames: NDArray[Any], valid: NDArray[np.bool_] | None, trim: float) -> Image:
-    n, ny, nx = frames.shape
+def _ranked_numpy(
+    frames: NDArray[Any], rows: slice, valid: NDArray[np.bool_] | None, trim: float
+) -> Image:
+    n, nx, ny = frames.shape[0], frames.shape[2], rows.stop - rows.start
+    skipped = rows.start * nx
     flat, mask = np.ascontiguousarray(frames).reshape(n, -1), _flat_mask(valid)
     cut = int(_cut(n, trim))
     steps = comparators(n, cut, n - 1 - cut)
@@ -154,7 +172,7 @@ def _ranked_numpy(frames: NDArray[Any], valid: NDArray[np.bool_] | None, trim: f
     image = np.empty(ny * nx, np.float32)
     map_ordered(
         lambda part: _mean_of_ranks(
-            flat, mask, trim, (steps, every), (part.start, part.stop), image
+            (flat, skipped), mask, trim, (steps, every), (part.start, part.stop), image
         ),
         blocks(ny * nx, BLOCK_PIXELS),
     )
@@ -168,12 +186,12 @@ def _cut(count, trim):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _load(flat, mask, first, width, tile, count):  # type: ignore[no-untyped-def]
+def _load(flat, skipped, mask, first, width, tile, count):  # type: ignore[no-untyped-def]
     """Fill a tile with pixels, infinity where they are not valid; tell if all are valid."""
     missing = 0
     count[:] = flat.shape[0]
     for i in range(flat.shape[0]):
-        line, values = tile[i], flat[i, first : first + width]
+        line, values = tile[i], flat[i, skipped + first : skipped + first + width]
         if width == LANES:
             for lane in range(LANES):
                 line[lane] = values[lane]
@@ -190,15 +208,19 @@ def _load(flat, mask, first, width, tile, count):  # type: ignore[no-untyped-def
 
 
 @numba.njit(cache=True, nogil=True)
-def _mean_of_ranks(flat, mask, trim, networks, part, image):  # type: ignore[no-untyped-def]
-    """Mean of the middle ranks of some pixels; networks for those and for all ranks."""
+def _mean_of_ranks(frames, mask, trim, networks, part, image):  # type: ignore[no-untyped-def]
+    """Mean of the middle ranks of some pixels; networks for those and for all ranks.
+
+    `frames` are all pixels of the frames and how many of them come before the first of `mask`.
+    """
+    flat, skipped = frames
     n = flat.shape[0]
     tile = np.empty((n, LANES), flat.dtype)
     count = np.empty(LANES, np.int64)
     total = np.empty(LANES)
     for first in range(part[0], part[1], LANES):
         width = min(LANES, part[1] - first)
-        if _load(flat, mask, first, width, tile, count):
+        if _load(flat, skipped, mask, first, width, tile, count):
             sort_lanes(tile, networks[0])
         else:
             sort_lanes(tile, networks[1])

@@ -14,18 +14,18 @@ Mask = NDArray[np.bool_]
 
 
 @numba.njit(cache=True, nogil=True)
-def _turn(mask, cosine, sine, out):  # type: ignore[no-untyped-def]
+def _turn(mask, cosine, sine, first, out):  # type: ignore[no-untyped-def]
     side = mask.shape[0]
     half = side // 2
-    for y in range(side):
+    for y in range(out.shape[0]):
         for x in range(side):
-            dx, dy = x - half, y - half
+            dx, dy = x - half, y + first - half
             ix = int(np.rint(cosine * dx + sine * dy)) + half
             iy = int(np.rint(cosine * dy - sine * dx)) + half
             out[y, x] = 0 <= ix < side and 0 <= iy < side and mask[iy, ix]
 
 
-def turn_mask(mask: Mask, angles_deg: Floats, scales: Floats) -> Mask:
+def turn_mask(mask: Mask, angles_deg: Floats, scales: Floats, rows: slice | None = None) -> Mask:
     """Turn and rescale a mask as `warp_frames` does with frames, to the nearest pixel.
 
     Parameters
@@ -36,10 +36,12 @@ def turn_mask(mask: Mask, angles_deg: Floats, scales: Floats) -> Mask:
         Counter-clockwise turns about pixel ``(n // 2, n // 2)``, y up [deg].
     scales : array of float64, shape (n_frames,)
         Input pixels per output pixel.
+    rows : slice, optional
+        Rows of the output that are wanted; all if absent.
 
     Returns
     -------
-    array of bool, shape (n_frames, n, n)
+    array of bool, shape (n_frames, n_rows, n)
 
     Raises
     ------
@@ -51,11 +53,12 @@ def turn_mask(mask: Mask, angles_deg: Floats, scales: Floats) -> Mask:
         raise KernelInputError(
             f"square mask wanted, got {mask.shape}; {angles_deg.size} angles, {scales.size} scales"
         )
-    out = np.empty((angles_deg.size, *mask.shape), np.bool_)
+    first, last, _ = (rows or slice(None)).indices(mask.shape[0])
+    out = np.empty((angles_deg.size, last - first, mask.shape[1]), np.bool_)
 
     def one(i: int) -> None:
         angle = np.deg2rad(angles_deg[i])
-        _turn(mask, scales[i] * np.cos(angle), scales[i] * np.sin(angle), out[i])
+        _turn(mask, scales[i] * np.cos(angle), scales[i] * np.sin(angle), first, out[i])
 
     map_ordered(one, range(angles_deg.size))
     return out

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 
 from spheredc_hpc.kernels import buffers
@@ -26,8 +26,10 @@ Make = Callable[[Indices], Array]
 # threads.
 _LEAST_BATCH = 32
 _MOST_BATCHES = 8
-# Rows of all frames that are combined at a time where frames lie on disk.
+# Rows of all frames that are combined at a time where frames lie on disk, or at least; pixels of
+# all frames whose masks are held at a time.
 _BLOCK_ROWS = 32
+_MASKED_PIXELS = 2**23
 
 
 @dataclass(frozen=True)
@@ -65,20 +67,27 @@ class Imaging(Turning):
                 images.append(xp.full(frames.shape[1:], xp.nan, dtype=frames.dtype))
                 continue
             whole = own.size == targets.size
-            stack = frames if whole else _some(xp, frames, np.searchsorted(targets, own))
-            valid = self.valid(k, own)
-            weights = xp.asarray(self.weights(own)[:, None, None])
-            rows = blocks(self.rows.side, _BLOCK_ROWS if buffers.in_scratch() else self.rows.side)
-            pieces = []
-            for piece in rows:
-                good = None if valid is None else xp.asarray(valid[:, piece])
-                part = stack[:, piece, :]
-                pieces.append(combine_frames(part, self.combination, valid=good, weights=weights))
-                buffers.release(frames)
-            image = xp.concat(pieces)
-            counted = None if valid is None else valid.sum(axis=0)
-            images.append(self._masked(xp, image, k, counted))
+            stack = frames if whole else _some(frames, np.searchsorted(targets, own))
+            images.append(self._combined_channel(xp, stack, k, own))
         return xp.stack(images)
+
+    def _combined_channel(self, xp: Any, stack: Array, channel: int, targets: Indices) -> Array:
+        """Combine the turned frames of one channel, some rows at a time."""
+        side = self.rows.side
+        weights = xp.asarray(self.weights(targets)[:, None, None])
+        height = max(_BLOCK_ROWS, _MASKED_PIXELS // (targets.size * side))
+        pieces, counted = [], []
+        for rows in blocks(side, _BLOCK_ROWS if buffers.in_scratch() else height):
+            valid = self.valid(channel, targets, rows)
+            given = None if valid is None else xp.asarray(valid)
+            image = combine_frames(stack, self.combination, valid=given, weights=weights, rows=rows)
+            pieces.append(image)
+            if valid is not None:
+                counted.append(valid.sum(axis=0))
+            buffers.release(stack)
+        return self._masked(
+            xp, xp.concat(pieces), channel, np.concatenate(counted) if counted else None
+        )
 
     def summed(self, make: Make, order: Indices) -> Array:
         """Make mean images: residuals are made, turned, added and forgotten.
@@ -115,7 +124,7 @@ class Imaging(Turning):
         channel = self.rows.table.channel[targets]
         for k in np.unique(channel).tolist():
             mine = np.flatnonzero(channel == k)
-            part = frames if mine.size == targets.size else _some(xp, frames, mine)
+            part = frames if mine.size == targets.size else _some(frames, mine)
             own = sums.setdefault(k, _Sum(xp, part.shape[1:]))
             own.add(part, self.weights(targets[mine]), self.valid(k, targets[mine]))
 
@@ -169,5 +178,14 @@ class _Sum:
         return xp.astype(self.total / weight, xp.float32)
 
 
-def _some(xp: Any, frames: Array, index: Indices) -> Array:
-    return xp.take(frames, xp.asarray(index), axis=0)
+def _some(frames: Array, index: Indices) -> Array:
+    """Copy some frames; where large arrays lie on disk, the copy does too."""
+    if not is_numpy_array(frames):
+        xp = array_namespace(frames)
+        return xp.take(frames, xp.asarray(index), axis=0)
+    found = buffers.empty((index.size, *frames.shape[1:]), frames.dtype)
+    for line, i in enumerate(index):
+        found[line] = frames[i]
+        buffers.release(frames)
+        buffers.release(found)
+    return found

@@ -110,12 +110,12 @@ class Turning:
 
     # ---------------------------------------------------------------- masks
 
-    def valid(self, channel: int, targets: Indices) -> Mask | None:
-        """Where turned frames hold a residual, shape (n, side, side); None: all that matters."""
+    def valid(self, channel: int, targets: Indices, rows: slice | None = None) -> Mask | None:
+        """Where rows of turned frames hold a residual, (n, rows, side); None: all that matters."""
         if self._complete[channel]:
             return None
         angles = self.rows.table.rotation.middle_deg[targets]
-        return turn_mask(self.seen[channel], angles, self.rows.zoom[targets])
+        return turn_mask(self.seen[channel], angles, self.rows.zoom[targets], rows)
 
     def seen_at(self, dx_px: Any, dy_px: Any, target: int) -> Mask:
         """Whether the pixel nearest to offsets on the image has a residual in a row."""

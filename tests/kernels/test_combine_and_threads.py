@@ -121,6 +121,23 @@ def test_strict_array_library_gives_the_same(frames, valid, name, masked):
 
 
 @pytest.mark.parametrize("name", ["mean", "median", "weighted", "trimmed"])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("library", [np.asarray, array_api_strict.asarray])
+def test_some_rows_are_those_of_the_whole(frames, valid, name, masked, library):
+    weights = np.arange(1.0, 10.0)[:, None, None]
+    rows = slice(2, 7)
+    part = combine_frames(
+        library(frames),
+        name,
+        valid=library(valid[:, rows]) if masked else None,
+        weights=library(weights),
+        rows=rows,
+    )
+    whole = combine_frames(frames, name, valid=valid if masked else None, weights=weights)
+    np.testing.assert_allclose(np.asarray(part), whole[rows], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["mean", "median", "weighted", "trimmed"])
 def test_threads_change_no_bit(frames, valid, name):
     frames = np.concatenate([frames] * 20, axis=2)
     valid = np.concatenate([valid] * 20, axis=2)

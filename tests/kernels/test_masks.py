@@ -40,3 +40,10 @@ def test_shapes_must_fit():
         turn_mask(np.ones((4, 5), bool), np.zeros(1), np.ones(1))
     with pytest.raises(KernelInputError, match="2 angles"):
         turn_mask(np.ones((4, 4), bool), np.zeros(2), np.ones(1))
+
+
+def test_some_rows_are_those_of_the_whole():
+    mask = np.random.default_rng(1).random((21, 21)) < 0.5
+    angles, scales = np.array([0.0, 33.0, -140.0]), np.array([1.0, 1.1, 0.9])
+    whole = turn_mask(mask, angles, scales)
+    np.testing.assert_array_equal(turn_mask(mask, angles, scales, slice(5, 12)), whole[:, 5:12])

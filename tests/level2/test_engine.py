@@ -11,6 +11,7 @@ import pytest
 from spheredc_hpc.kernels.combine import combine_frames
 from spheredc_hpc.kernels.inject import Rotation, Stamp, add_companion
 from spheredc_hpc.kernels.parallel import worker_threads
+from spheredc_hpc.level2 import imaging
 from spheredc_hpc.level2.engine import Companion, Method, Reduction
 from spheredc_hpc.level2.patch import Patch
 from spheredc_hpc.level2.rows import Rows, RowTable
@@ -275,6 +276,18 @@ def test_frames_added_one_by_one_are_the_mean_of_the_cube(channel, combination, 
     assert seen.any()
     assert (seen == imaging.mask(0, None if valid is None else valid.sum(axis=0))).all()
     np.testing.assert_allclose(found[seen], expected[seen], atol=1e-4)
+
+
+@pytest.mark.parametrize("combination", ["median", "trimmed"])
+def test_images_made_some_rows_at_a_time_are_the_same(channel, combination, monkeypatch):
+    field = np.ones((SIDE, SIDE), bool)
+    field[30:, :18] = False
+    cut = replace(channel, common=field, zone=channel.zone & field)
+    reduction = Reduction(cut, method_of("klip", combination, n_modes=4))
+    whole = reduction.image()
+    monkeypatch.setattr(imaging, "_MASKED_PIXELS", 14 * SIDE)
+    monkeypatch.setattr(imaging, "_BLOCK_ROWS", 5)
+    np.testing.assert_array_equal(reduction.image(), whole)
 
 
 @pytest.mark.parametrize("combination", ["mean", "median"])
