@@ -12,17 +12,19 @@ from typing import Any
 
 import numba
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_numpy_namespace
 from numpy.typing import NDArray
 
 from spheredc_hpc.errors import KernelInputError
 from spheredc_hpc.kernels import buffers
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
+from spheredc_hpc.kernels.scratch import scratch
 
 Array = Any
 
-# Pixels in one partial product. Fixed, so that sums do not depend on threads or memory.
-BLOCK_PIXELS = 16384
+# Pixels in one partial product. Fixed, so that sums do not depend on threads or memory; fewer
+# take longer, more take more memory and nothing less.
+BLOCK_PIXELS = 4096
 # Elements of the partial products that wait to be added (128 MB), unless that were fewer than
 # keep threads busy. They change no bit.
 _WAITING_VALUES = 2**24
@@ -101,10 +103,14 @@ def zone_gram(base: Array) -> Array:
 
     def partial(block: slice) -> Array:
         part = base[:, block]
-        wide = xp.ones((n + 1, part.shape[1]), dtype=xp.float64)
-        wide[:n, :] = xp.astype(part, xp.float64, copy=False)
+        if not is_numpy_namespace(xp):
+            ones = xp.ones((1, part.shape[1]), dtype=xp.float64)
+            wide = xp.concat([xp.astype(part, xp.float64), ones])
+            return wide @ xp.matrix_transpose(wide)
+        wide = scratch("wide", (n + 1, part.shape[1]), np.float64)
+        wide[:n], wide[n] = part, 1.0
         buffers.release(base)
-        return wide @ xp.matrix_transpose(wide)
+        return wide @ wide.T
 
     return _summed(partial, base, (n + 1, n + 1))
 

@@ -18,7 +18,7 @@ Frames = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
 # Pixels in one block. Fixed, so that results do not depend on threads.
-BLOCK_PIXELS = 16384
+BLOCK_PIXELS = 8192
 
 
 class ArrayBase:
