@@ -161,18 +161,16 @@ def _solve_compiled(gram: Floats, targets: Integers, allowed: Truths, inverse: I
     rest = np.flatnonzero(alone)
     jobs = batches(gram, targets[rest], allowed[rest])
 
-    def run(job: tuple[Integers, Batch]) -> Floats:
-        return _run_batch(job[1], inverse)
+    # Each writes its own targets: all parts at once would take as much memory as the result.
+    def run(job: tuple[Integers, Batch]) -> None:
+        chosen, batch = job
+        out[:, rest[chosen]] = _run_batch(batch, inverse)
 
-    for (chosen, _), part in zip(jobs, map_ordered(run, jobs), strict=True):
-        out[:, rest[chosen]] = part
+    def share(group: Integers) -> None:
+        out[:, group] = _solve_shared(gram, targets[group], allowed[group[0]], inverse)
 
-    def share(group: Integers) -> Floats:
-        shared: Floats = _solve_shared(gram, targets[group], allowed[group[0]], inverse)
-        return shared
-
-    for group, part in zip(groups, map_ordered(share, groups), strict=True):
-        out[:, group] = part
+    map_ordered(run, jobs)
+    map_ordered(share, groups)
     return out
 
 

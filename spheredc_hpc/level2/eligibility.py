@@ -255,7 +255,7 @@ def allowed_rows(
         return Eligible(_most_correlated(seen, gram, targets, settings.max_references), 0)
     seen[np.arange(targets.size), targets] = False
     distance = displacement_px(table, zone.radius_px, settings.exclusion_measure)
-    harm = -distance
+    harm = None
     allowed = seen.copy()
     if settings.exclusion_fwhm is not None:
         allowed &= distance >= settings.exclusion_fwhm * core.fwhm_px
@@ -266,7 +266,8 @@ def allowed_rows(
     short = np.flatnonzero((left < np.minimum(settings.min_references, there)) | (left == 0))
     for i in short:
         candidates = np.flatnonzero(seen[i])
-        order = np.lexsort((-distance[i, candidates], harm[i, candidates]))
+        far = -distance[i, candidates]
+        order = np.lexsort((far, far if harm is None else harm[i, candidates]))
         allowed[i, candidates[order[: settings.min_references]]] = True
     if settings.max_references is not None:
         allowed = _most_correlated(allowed, gram, targets, settings.max_references)
@@ -291,7 +292,8 @@ def _most_correlated(
     if number is None or number >= allowed.shape[1]:
         return allowed
     norm = np.sqrt(np.maximum(np.diagonal(gram), np.finfo(np.float64).tiny))
-    correlation = gram[targets] / norm[None, :]
+    correlation = gram[targets]
+    correlation /= norm[None, :]
     correlation[~allowed] = -np.inf
     last = np.partition(correlation, -number, axis=1)[:, -number, None]
     above = correlation > last

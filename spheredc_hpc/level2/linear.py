@@ -113,15 +113,20 @@ def residual_matrices(coefficients: Array, targets: Array, lift: Lift) -> Array:
     array of float64, shape (n_count, ..., n_target, n + 2)
     """
     xp = array_namespace(coefficients)
-    identity = xp.eye(coefficients.shape[-1], dtype=coefficients.dtype)
-    left = xp.take(identity, targets, axis=0) - coefficients
-    total = xp.sum(left, axis=-1)[..., None]
+    n = coefficients.shape[-1]
+    # Filled in place: for several mode counts these are the largest arrays of a zone.
+    found = xp.zeros((*coefficients.shape[:-1], n + 2), dtype=coefficients.dtype)
+    left = found[..., :n]
+    left -= coefficients
+    left += xp.astype(targets[:, None] == xp.arange(n)[None, :], coefficients.dtype)
+    total = xp.sum(left, axis=-1)
     if lift.share is not None:
-        return xp.concat([left - total * lift.share, 0 * total, 0 * total], axis=-1)
-    level = 0 * total
+        left -= total[..., None] * lift.share
+        return found
+    found[..., n] = total
     if lift.level is not None:
-        level = left @ lift.level[..., None]
-    return xp.concat([left, total, -level], axis=-1)
+        found[..., n + 1] = -(left @ lift.level[..., None])[..., 0]
+    return found
 
 
 def subtract_linear(
