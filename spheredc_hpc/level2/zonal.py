@@ -15,6 +15,7 @@ from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.kernels.combine import Combination
 from spheredc_hpc.kernels.modes import zone_gram
 from spheredc_hpc.kernels.parallel import map_ordered
+from spheredc_hpc.kernels.triangle import pack_symmetric, unpack_symmetric
 from spheredc_hpc.level2.base import ArrayBase
 from spheredc_hpc.level2.coverage import CoveredZone, split_by_coverage
 from spheredc_hpc.level2.eligibility import Core
@@ -114,7 +115,8 @@ class Zonal:
         pieces = pieces_of(rows, self.groups, self.companions)
         self.base = ArrayBase(rows.frames, order, centred=self.linear, added=pieces)
         self._solved: list[tuple[Block, ...] | None] = [None] * len(self.zones)
-        self._sums: list[tuple[Floats, ...] | None] = [None] * len(self.zones)
+        # Packed, unless they are on a device: they wait in memory as long as the reduction lives.
+        self._sums: list[tuple[Array, ...] | None] = [None] * len(self.zones)
         self._solvers: dict[int, Solver] = {}
 
     @property
@@ -152,11 +154,12 @@ class Zonal:
     def sums(self, zone: int) -> tuple[Floats, ...]:
         """Gram matrices of a zone, one for each of `summed`: its rows, the mean row, ones."""
         held = self._sums[zone]
-        if held is None:
-            columns = self.base.columns(self.zones[zone].optimisation)
-            held = tuple(zone_gram(self.picked(columns, g)) for g in self.summed(zone))
-            self._sums[zone] = held
-        return held
+        if held is not None:
+            return tuple(unpack_symmetric(one) if one.ndim == 1 else one for one in held)
+        columns = self.base.columns(self.zones[zone].optimisation)
+        sums = tuple(zone_gram(self.picked(columns, g)) for g in self.summed(zone))
+        self._sums[zone] = tuple(pack_symmetric(s) if is_numpy_array(s) else s for s in sums)
+        return sums
 
     def picked(self, columns: Array, group: Indices) -> Array:
         """Rows of a group and the mean row; a view if those are all."""
