@@ -20,7 +20,7 @@ _MB = 1e6
 _MAS_PER_RAD = 180 / np.pi * 3.6e6
 _JOINT = ("sdi", "asdi", "asdi-two-step")
 # Interpreter, libraries and compiled kernels.
-_FIXED_MB = 310.0
+_FIXED_MB = 325.0
 # Images of the product and of its making, per channel: scenes, statistics, masks, in units of
 # one float32 image.
 _IMAGES = 45
@@ -35,6 +35,9 @@ _READ = 4
 # Blocks of the pixels of all rows, and images, in work per thread.
 _BLOCKS = 6
 _BLOCK_IMAGES = 8
+# A Gram matrix that waits, an element: half of float64. An operator while it is made.
+_GRAM_BYTES = 4
+_SOLVED_BYTES = 32
 # Frames on their way from residuals to images, in memory where all of them are not.
 _BATCH = 128
 
@@ -121,9 +124,10 @@ def memory_law(cube: CubeShape, recipe: Recipe, *, scratch: bool = False) -> Mem
     return MemoryLaw(
         fixed=fixed + (_BATCH * image_mb if scratch else 0.0),
         frame=0.0 if scratch else stacks * image_mb,
-        pair=zones * _matrices_mb(cube, recipe),
+        pair=_SCENES * zones * _matrices_mb(cube, recipe, cube.channels, _BYTES),
         thread=row_mb + _BLOCK_IMAGES * image_mb,
         thread_frame=row_mb * together,
+        thread_pair=_matrices_mb(cube, recipe, 1, _SOLVED_BYTES),
     )
 
 
@@ -134,9 +138,9 @@ def _zones(cube: CubeShape, recipe: Recipe, outer_px: float) -> int:
     return zone_count(inner_px, outer_px, cube.fwhm_px, zones)
 
 
-def _matrices_mb(cube: CubeShape, recipe: Recipe) -> float:
-    """Gram matrices and operators of a zone of the reductions alive, for each pair of frames."""
+def _matrices_mb(cube: CubeShape, recipe: Recipe, alone: int, count_bytes: int) -> float:
+    """Matrices of one zone for each pair of frames: of `alone` channels, or of all together."""
     settings: Any = recipe.settings
     rows = {"asdi": cube.channels**2, "asdi-two-step": cube.channels**2, "sdi": 0}
     counts = len(getattr(settings, "counts", (0,)))
-    return _SCENES * rows.get(recipe.strategy, cube.channels) * (8 + _BYTES * counts) / _MB
+    return rows.get(recipe.strategy, alone) * (_GRAM_BYTES + count_bytes * counts) / _MB

@@ -39,8 +39,8 @@ class MemoryLaw:
         For each frame [MB].
     pair : float
         For each pair of frames [MB]: matrices.
-    thread, thread_frame : float
-        For each thread, and for each thread and frame [MB].
+    thread, thread_frame, thread_pair : float
+        For each thread, for each thread and frame, and for each thread and pair of frames [MB].
     """
 
     fixed: float
@@ -48,8 +48,10 @@ class MemoryLaw:
     pair: float
     thread: float
     thread_frame: float
+    thread_pair: float = 0.0
 
     def mb(self, frames: int, threads: int = 1) -> float:
         """Memory for a number of frames and threads [MB]."""
         shared = self.fixed + self.frame * frames + self.pair * frames**2
-        return shared + threads * (self.thread + self.thread_frame * frames)
+        own = self.thread + self.thread_frame * frames + self.thread_pair * frames**2
+        return shared + threads * own

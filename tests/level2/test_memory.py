@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
-import numpy as np
+import memory_job
 import pytest
-import synthetic_sequence
 
 from spheredc_hpc.config import ModeSettings
 from spheredc_hpc.config.recipe import Recipe
@@ -17,46 +12,10 @@ from spheredc_hpc.level2.regions import ZoneSettings, plan_zones, zone_count
 from spheredc_hpc.level2.zones import annulus
 from spheredc_hpc.model.memory import CubeShape
 from spheredc_hpc.registry import MODES
-from spheredc_hpc.store.cube import open_cube, write_cube
+from spheredc_hpc.store.cube import open_cube
 
 IRDIS = CubeShape(2, 800, 12.25, 2.1)
 PCA = Recipe(algorithm="pca")
-
-# Its own process: the peak is that of everything since its start.
-JOB = """
-import json, sys
-from pathlib import Path
-from spheredc_hpc.config.recipe import Recipe
-from spheredc_hpc.kernels.buffers import scratch_arrays
-from spheredc_hpc.level2.reduce import reduce
-from spheredc_hpc.store.cube import open_cube
-from spheredc_hpc.store.runinfo import peak_rss_bytes
-path, recipe, scratch = sys.argv[1:]
-with scratch_arrays(Path(scratch) if scratch else None):
-    result = reduce(open_cube(Path(path)), Recipe(**json.loads(recipe)))
-assert len(result.images.sources) >= 1, result.reasons
-print(peak_rss_bytes() / 1e6)
-"""
-
-
-def cube_on_disk(path, channels, frames, side):
-    """A halo, noise and two companions; sources make the reductions that count."""
-    rng = np.random.default_rng(0)
-    offset = np.arange(side) - side // 2
-    radius = np.hypot(offset[:, None], offset[None, :])
-    halo = 200 / (1 + (radius / 25) ** 1.5)
-    angles = np.linspace(0, 50, frames)
-    science = np.empty((channels, frames, side, side), np.float32)
-    for k in range(channels):
-        for t, angle in enumerate(angles):
-            science[k, t] = halo * (2 + 0.3 * rng.standard_normal(halo.shape))
-            for r, at in ((25, 40), (50, 150)):
-                turn = np.deg2rad(at - angle)
-                place = side // 2 - r * np.sin(turn), side // 2 + r * np.cos(turn)
-                synthetic_sequence.add_gaussian(science[k, t], *place, 4.0, 300 / (r / 25) ** 1.5)
-    psf = synthetic_sequence.gaussian((63, 63), 31, 31, 4.0).astype(np.float32)
-    stars = np.broadcast_to(1e6 * psf, (channels, 1, 63, 63)).copy()
-    write_cube(synthetic_sequence.level1_cube(science, stars, angles, 0.6), path)
 
 
 @pytest.mark.slow
@@ -71,16 +30,9 @@ def cube_on_disk(path, channels, frames, side):
 )
 def test_the_prediction_is_within_30_percent_of_the_peak(tmp_path, shape, recipe, scratch):
     path = tmp_path / "cube.zarr"
-    cube_on_disk(path, *shape)
+    memory_job.cube_on_disk(path, *shape)
     values = {**recipe, "imaging": {"outer_mas": 1800, "throughput_branches": 1}}
-    folder = str(tmp_path) if scratch else ""
-    run = subprocess.run(  # noqa: S603 - our own interpreter and program
-        [sys.executable, "-c", JOB, str(path), json.dumps(values), folder],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    peak = float(run.stdout.split()[-1])
+    peak = memory_job.peak_mb(path, values, tmp_path if scratch else None)
     predicted = predicted_mb(Shape.of(open_cube(path)), Recipe(**values), scratch=scratch)
     # Part of it is what the allocator keeps, which varies from run to run; schedulers round up.
     assert 0.7 * peak < predicted < 1.3 * peak

@@ -16,7 +16,14 @@ from pathlib import Path
 PLAN = "toy"
 OBSERVATIONS = ("obs-1", "obs-2")
 RECIPES = {"cadi-0001": "c", "pca-0001": "p"}
-MEMORY = {"fixed": 50.0, "frame": 5.0, "pair": 0.5, "thread": 1.0, "thread_frame": 0.25}
+MEMORY = {
+    "fixed": 50.0,
+    "frame": 5.0,
+    "pair": 0.5,
+    "thread": 1.0,
+    "thread_frame": 0.25,
+    "thread_pair": 0.0,
+}
 
 
 def write_tsv(path: Path, rows: list[dict[str, object]]) -> None:
