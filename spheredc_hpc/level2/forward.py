@@ -28,6 +28,12 @@ _RENEW_PX = 0.3
 _RENEW_FLUX = 0.1
 _RENEWALS = 6
 _LONGEST_STEP_PX = 1.0
+# A step that makes the misfit larger by more than round-off is taken again with damping, first so
+# much, then so much more; after each step downhill so much less.
+_UPHILL = 1e-4
+_FIRST_DAMPING = 1e-3
+_HARDER = 10.0
+_EASIER = 4.0
 # A fit stops at the tight tolerances and counts as converged from the loose ones on.
 _TIGHT = (0.001, 2e-4)
 _LOOSE = (0.02, 5e-3)
@@ -110,23 +116,48 @@ def fit_source(
 def _minimised(
     problem: Misfit, p: Floats, start_px: tuple[float, float], limit_px: float
 ) -> tuple[Floats, Floats, bool]:
-    """Gauss-Newton steps; the Jacobian is renewed where the parameters have moved."""
-    at, estimator = np.full(p.shape, np.inf), np.zeros((p.size, 0))
-    step = at
-    for iteration in range(_ITERATIONS):
+    """Gauss-Newton steps, damped where one leads uphill; a Jacobian serves as long as it may."""
+    at, jacobian = np.full(p.shape, np.inf), np.zeros((0, p.size))
+    left, damping, renewed = problem.all_left(p), 0.0, 0
+    settled = False
+    for _ in range(_ITERATIONS):
         unit = np.maximum(np.abs(p[2:]), 0.3 * np.abs(p[2:]).max())
         moved = np.hypot(p[0] - at[0], p[1] - at[1]) > _RENEW_PX
-        brighter = np.any(np.abs(p[2:] - at[2:]) > _RENEW_FLUX * unit)
-        if moved or (iteration < _RENEWALS and brighter):
-            estimator, at = np.asarray(np.linalg.pinv(problem.jacobian(p, unit)), np.float64), p
-        step = -(estimator @ problem.all_left(p))
-        step[:2] *= min(1.0, _LONGEST_STEP_PX / max(np.hypot(step[0], step[1]), 1e-12))
-        p = p + step
-        if np.hypot(p[0] - start_px[0], p[1] - start_px[1]) > limit_px:
-            return p, estimator, False
-        if _negligible(step, p, _TIGHT):
-            return p, estimator, True
-    return p, estimator, _negligible(step, p, _LOOSE)
+        brighter = bool(np.any(np.abs(p[2:] - at[2:]) > _RENEW_FLUX * unit))
+        if moved or (renewed < _RENEWALS and brighter):
+            jacobian, at, renewed = problem.jacobian(p, unit), p, renewed + 1
+        step = _damped_step(jacobian, left, damping)
+        trial = p + step
+        if np.hypot(trial[0] - start_px[0], trial[1] - start_px[1]) > limit_px:
+            p, settled = trial, False
+            break
+        there = problem.all_left(trial)
+        uphill = there @ there > (1 + _UPHILL) * (left @ left)
+        if uphill and not _negligible(step, p, _LOOSE):
+            damping = max(_HARDER * damping, _FIRST_DAMPING)
+            continue
+        p, left = trial, there
+        settled = damping == 0 and _negligible(step, p, _LOOSE)
+        if damping == 0 and _negligible(step, p, _TIGHT):
+            break
+        damping = damping / _EASIER if damping > _FIRST_DAMPING else 0.0
+    return p, np.asarray(np.linalg.pinv(jacobian), np.float64), settled
+
+
+def _damped_step(jacobian: Floats, left: Floats, damping: float) -> Floats:
+    """Step towards the least squares; no longer in position than one pixel.
+
+    Notes
+    -----
+    Marquardt (1963), J. SIAM 11, 431: the diagonal of the normal equations times `damping`.
+    """
+    scale = np.sqrt((jacobian**2).sum(axis=0))
+    scale[scale == 0] = 1.0
+    rows = np.concatenate([jacobian / scale, np.sqrt(damping) * np.eye(scale.size)])
+    wanted = np.concatenate([-left, np.zeros(scale.size)])
+    step = np.linalg.lstsq(rows, wanted, rcond=None)[0] / scale
+    step[:2] *= min(1.0, _LONGEST_STEP_PX / max(np.hypot(step[0], step[1]), 1e-12))
+    return np.asarray(step)
 
 
 def _negligible(step: Floats, p: Floats, tolerance: tuple[float, float]) -> bool:
