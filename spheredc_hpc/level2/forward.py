@@ -34,6 +34,10 @@ _UPHILL = 1e-4
 _FIRST_DAMPING = 1e-3
 _HARDER = 10.0
 _EASIER = 4.0
+# A source accounts for the image about it if it leaves at most this share of the mean square, and
+# what noise may be: that of pixels which are independent, this many times.
+_LEFT_SHARE = 0.3
+_LEFT_NOISE = 4.0
 # A fit stops at the tight tolerances and counts as converged from the loose ones on.
 _TIGHT = (0.001, 2e-4)
 _LOOSE = (0.02, 5e-3)
@@ -55,6 +59,9 @@ class Fit:
         Offsets of the fitted pixels [px].
     converged : bool
         Whether the last step was negligible and the position stayed near its start.
+    explains : bool
+        Whether a source of positive flux accounts for what the image shows. A fit to the lobe
+        of a source elsewhere, which may converge, does not.
     """
 
     dx_px: float
@@ -63,6 +70,7 @@ class Fit:
     estimator: Floats
     points: Floats
     converged: bool
+    explains: bool
 
 
 def fit_source(
@@ -99,7 +107,8 @@ def fit_source(
     evaluated together: each contrast acts on the images of all. The misfit is exact always;
     the derivatives are for few channels, see `misfit`.
     """
-    limit = REACH_FWHM * mean_width(reductions)
+    width = mean_width(reductions)
+    limit = REACH_FWHM * width
     p = np.concatenate([start_px, start_contrast])
     for _ in range(_RECENTRINGS):
         centre = (float(p[0]), float(p[1]))
@@ -109,8 +118,25 @@ def fit_source(
             break
     weights = np.repeat(problem.weight, problem.points.shape[1])
     return Fit(
-        float(p[0]), float(p[1]), p[2:], -estimator * weights[None, :], problem.points, converged
+        float(p[0]),
+        float(p[1]),
+        p[2:],
+        -estimator * weights[None, :],
+        problem.points,
+        converged,
+        _explains(problem, p, width),
     )
+
+
+def _explains(problem: Misfit, p: Floats, fwhm_px: float) -> bool:
+    """Whether a source accounts for the image about it, see `Fit.explains`."""
+    nothing = np.concatenate([p[:2], np.zeros(p.size - 2)])
+    before, left = (float(np.mean(problem.all_left(q) ** 2)) for q in (nothing, p))
+    # Of independent pixels, the mean square is that of the aperture over its pixels; of grains
+    # as wide as the aperture it is less.
+    pixel = 4 / (np.pi * fwhm_px**2)
+    bright = float(np.sum(p[2:] * problem.weight)) > 0
+    return bright and left <= _LEFT_SHARE * before + _LEFT_NOISE * pixel
 
 
 def _minimised(
@@ -132,6 +158,8 @@ def _minimised(
             p, settled = trial, False
             break
         there = problem.all_left(trial)
+        if not _negligible(step, p, _LOOSE):
+            jacobian = _learned(jacobian, step, there - left)
         uphill = there @ there > (1 + _UPHILL) * (left @ left)
         if uphill and not _negligible(step, p, _LOOSE):
             damping = max(_HARDER * damping, _FIRST_DAMPING)
@@ -142,6 +170,22 @@ def _minimised(
             break
         damping = damping / _EASIER if damping > _FIRST_DAMPING else 0.0
     return p, np.asarray(np.linalg.pinv(jacobian), np.float64), settled
+
+
+def _learned(jacobian: Floats, step: Floats, change: Floats) -> Floats:
+    """Make a Jacobian right for a step that was taken.
+
+    Notes
+    -----
+    Broyden (1965), Math. Comp. 19, 577, with parameters in units in which they act alike. Near
+    the star, derivatives with kept coefficients may be half of the true ones: without this,
+    steps leap to and fro.
+    """
+    weighted = (jacobian**2).sum(axis=0) * step
+    length = weighted @ step
+    if not length > 0:
+        return jacobian
+    return np.asarray(jacobian + np.outer(change - jacobian @ step, weighted / length))
 
 
 def _damped_step(jacobian: Floats, left: Floats, damping: float) -> Floats:
