@@ -24,7 +24,7 @@ from spheredc_hpc.level2.obstacles import obstacle
 from spheredc_hpc.level2.product import Outcome, level2_images, quality_of
 from spheredc_hpc.level2.references import References
 from spheredc_hpc.level2.scene import Scene, scene_without
-from spheredc_hpc.level2.sources import find_sources
+from spheredc_hpc.level2.search import find_sources
 from spheredc_hpc.level2.spectrum import T_TYPE, companion_spectrum
 from spheredc_hpc.level2.throughput import Injection
 from spheredc_hpc.level2.transmission import Transmission
