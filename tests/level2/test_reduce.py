@@ -182,11 +182,40 @@ def test_bright_companion_is_one_source_of_its_true_flux(combination):
     bright = synthetic_sequence.sequence(
         seed=5, n_wave=1, n_time=20, side=91, companions=[(350.0, 70.0, (5e-3,))]
     )
+    # Frames of unequal noise and weight: those of least weight count a sixteenth.
+    noise = np.random.default_rng(6).permutation(np.geomspace(3, 12, 20))[None, :, None, None]
+    science = bright.science + noise * np.random.default_rng(7).standard_normal((1, 20, 91, 91))
+    weight = np.broadcast_to(1 / noise**2, science.shape)
+    bright = replace(bright, science=science.astype(np.float32), weight=weight.astype(np.float32))
     imaging = ImagingSettings(outer_mas=450, throughput_branches=1, combination=combination)
     images = reduce(bright, Recipe(algorithm="pca", imaging=imaging)).images
     assert len(images.sources) == 1
     assert images.source_contrast[0, 0] == pytest.approx(5e-3, rel=0.005)
     assert column(images, "separation_mas")[0] == pytest.approx(350.0, abs=0.3)
+
+
+@pytest.mark.parametrize("rotation", ["fft", "interpolated"])
+def test_weights_of_frames_lower_the_noise_of_the_mean(small, rotation):
+    noise = np.geomspace(20, 320, 12)[None, :, None, None]
+    science = small.science + noise * np.random.default_rng(3).standard_normal(small.science.shape)
+    weight = np.broadcast_to(1 / noise**2, science.shape).astype(np.float32)
+    scatter = {}
+    for way in ("mean", "weighted"):
+        imaging = ImagingSettings(
+            outer_mas=450, throughput_branches=1, combination=way, rotation=rotation
+        )
+        noisy, clean = (
+            reduce(
+                replace(small, science=frames, weight=weight),
+                Recipe(algorithm="noadi", imaging=imaging),
+            )
+            for frames in (science.astype(np.float32), small.science)
+        )
+        scatter[way] = np.nanstd(noisy.images.cube[0] - clean.images.cube[0])
+    # Independent noise: sqrt(1 / sum(w)) against sqrt(sum(1 / w)) / n.
+    w = 1 / noise.ravel() ** 2
+    expected = np.sqrt(1 / w.sum()) / (np.sqrt((1 / w).sum()) / 12)
+    assert scatter["weighted"] / scatter["mean"] == pytest.approx(expected, rel=0.05)
 
 
 def test_cube_is_left_alone(small):
