@@ -114,7 +114,8 @@ def _too_many(settings: Any, rows: int, what: str) -> str:
     if rules is not None and (rules.exclusion_fwhm is not None or rules.self_subtraction):
         # A frame is not among its own references: as many modes as these have leave the rest.
         return ""
-    # The mean is one direction more; of what is left, the modes must leave something.
-    if modes >= rows - 1:
+    # A mean over the rows is one direction more; of what is left, the modes must leave something.
+    mean = getattr(settings, "centre", "temporal") == "temporal"
+    if modes >= rows - int(mean):
         return f"{modes} modes of {rows} {what} leave nothing"
     return ""

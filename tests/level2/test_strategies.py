@@ -457,10 +457,18 @@ def test_wavelengths_that_are_not_known_or_too_alike_are_rejected(empty):
     assert "less than one FWHM" in reduce(alike, recipe("asdi")).reasons[0]
 
 
+def test_without_a_mean_as_many_modes_as_channels_less_one_leave_something(empty):
+    result = reduce(empty, recipe("sdi", "pca", n_modes=4, centre="none"))
+    assert result.status is not Status.REJECTED
+    assert np.nanstd(result.images.cube) > 0
+
+
 def test_strategies_that_lack_what_they_need_are_rejected(empty):
     assert "needs references" in reduce(empty, recipe("rdi", "pca")).reasons[0]
     assert "other than none" in reduce(empty, recipe("none", "pca")).reasons[0]
     many = reduce(empty, recipe("sdi", "pca", n_modes=4))
     assert "4 modes of 5 channels leave nothing" in many.reasons[0]
+    every = reduce(empty, recipe("sdi", "pca", n_modes=5, centre="none"))
+    assert "5 modes of 5 channels leave nothing" in every.reasons[0]
     short = reduce(empty, recipe("rdi", "pca", n_modes=20), references=references())
     assert "20 modes of 12 references" in short.reasons[0]
