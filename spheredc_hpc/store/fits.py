@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ def _columns(name: str, variable: xr.DataArray, dataset: xr.Dataset) -> list[fit
     others = [d for d in variable.dims if d != row]
     columns = []
     stacked = variable.transpose(row, *others).to_numpy()
-    flat = stacked.reshape(stacked.shape[0], -1)
+    flat = stacked.reshape(stacked.shape[0], math.prod(stacked.shape[1:]))
     labels = _labels(others, variable, dataset)
     for index, label in enumerate(labels):
         title = label if variable.dims[-1] in ("source_column", "ao_quantity", "metric") else name

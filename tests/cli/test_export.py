@@ -22,9 +22,13 @@ SCALE_MAS = 10.0
 
 @pytest.fixture(scope="module")
 def products(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("export")
+    return reduced(tmp_path_factory.mktemp("export"), 300.0)
+
+
+def reduced(folder, peak):
+    """Level 1 and Level 2 of a sequence with a companion of some brightness."""
     settings = import_settings({"pixel_scale_mas": SCALE_MAS, "wavelength_um": (1.6,)})
-    files = ForeignFiles(**write_sequence(folder / "in", companion=(12.0, 60.0, 300.0)))
+    files = ForeignFiles(**write_sequence(folder / "in", companion=(12.0, 60.0, peak)))
     observation, _ = import_cube(folder / "root", files, settings, Config())
     level1 = folder / "root" / "observations" / observation / "level1"
     target = level2_receipt(level1 / "receipt.json", "no-adi", Config())
@@ -68,6 +72,14 @@ def test_every_image_of_level2_is_an_extension(products, tmp_path):
         np.testing.assert_array_equal(
             hdus["CURVES"].data["contrast_student_0"], images.contrast[1, 0]
         )
+
+
+def test_a_product_without_sources_has_an_empty_table_of_them(tmp_path):
+    _, level2 = reduced(tmp_path, 0.0)
+    export_product(level2, tmp_path / "level2.fits")
+    with fits.open(tmp_path / "level2.fits") as hdus:
+        assert len(hdus["SOURCES"].data) == 0
+        assert {"separation_mas", "snr", "source_contrast_0"} <= set(hdus["SOURCES"].columns.names)
 
 
 def test_an_existing_file_is_kept_unless_asked(products, tmp_path):
