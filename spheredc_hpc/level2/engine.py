@@ -58,7 +58,7 @@ class Reduction(Subtraction):
         if self.linear and summed:
             self.solve_all()
             make = partial(self._in_memory, count=count)
-            return self.imaging.summed(make, self.target_order())
+            return self.imaging.summed(make, self.batches())
         return self.imaging.combined(self.derotated(count))
 
     def image(self) -> Array:
@@ -79,7 +79,7 @@ class Reduction(Subtraction):
         frames = buffers.empty((targets.size, self.rows.side, self.rows.side))
         line = np.full(self.rows.frames.shape[0], -1)
         line[targets] = np.arange(targets.size)
-        for batch in self.imaging.batches(self.target_order()):
+        for batch in self.batches():
             frames[line[batch]] = self.imaging.turned(self._in_memory(batch, count), batch)
             buffers.release(frames)
         return frames

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,6 @@ Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Make = Callable[[Indices], Array]
 
-# Targets of one batch, at least, and batches, at most: fixed, so that sums do not depend on
-# threads.
-_LEAST_BATCH = 32
-_MOST_BATCHES = 8
 # Rows of all frames that are combined at a time where frames lie on disk, or at least; pixels of
 # all frames whose masks are held at a time.
 _BLOCK_ROWS = 32
@@ -89,7 +85,7 @@ class Imaging(Turning):
             xp, xp.concat(pieces), channel, np.concatenate(counted) if counted else None
         )
 
-    def summed(self, make: Make, order: Indices) -> Array:
+    def summed(self, make: Make, batches: Sequence[Indices]) -> Array:
         """Make mean images: residuals are made, turned, added and forgotten.
 
         Parameters
@@ -97,8 +93,8 @@ class Imaging(Turning):
         make : callable
             ``make(targets)`` gives the residuals of some targets, shape (n, side, side), as an
             array of its own.
-        order : array of int64
-            All targets, in the order in which they are made with least effort.
+        batches : sequence of array of int64
+            All targets, as many together as are made at a time.
 
         Returns
         -------
@@ -106,7 +102,7 @@ class Imaging(Turning):
             On image pixels, NaN where not valid.
         """
         sums: dict[int, _Sum] = {}
-        for batch in self.batches(order):
+        for batch in batches:
             self._add(sums, self.turned(make(batch), batch), batch)
         xp = next(iter(sums.values())).xp
         images = []
@@ -134,11 +130,6 @@ class Imaging(Turning):
         return xp.where(xp.asarray(mask), image, xp.asarray(xp.nan, dtype=image.dtype))
 
     # ---------------------------------------------------------------- frames
-
-    def batches(self, order: Indices) -> list[Indices]:
-        """Pieces in which targets are made and turned."""
-        size = max(_LEAST_BATCH, -(-order.size // _MOST_BATCHES))
-        return [order[start : start + size] for start in range(0, order.size, size)]
 
     def weights(self, targets: Indices) -> Floats:
         """Weight of each target in the mean: 1, or that of its frame in a weighted one."""

@@ -21,6 +21,11 @@ Floats = NDArray[np.float64]
 Frames = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
+# Targets of one batch, at least, and batches, at most: fixed, so that sums do not depend on
+# threads or memory.
+_LEAST_BATCH = 32
+_MOST_BATCHES = 8
+
 
 class Subtraction(Zonal):
     """Rows from which one method takes the star; see `Zonal` for the parameters."""
@@ -42,8 +47,7 @@ class Subtraction(Zonal):
         """
         targets, side = self.rows.table.targets, self.rows.side
         if self.linear:
-            self.solve_all()
-            return self.some_residuals(targets, count)
+            return self._by_coefficients(count)
         flat = buffers.zeros((targets.size, side * side))
         if self.traits.framewise:
             put_columns(flat, self.base.order, self.run_on(self.base.values)[targets])
@@ -55,14 +59,35 @@ class Subtraction(Zonal):
         buffers.release(flat)
         return flat.reshape(-1, side, side)
 
+    def _by_coefficients(self, count: int) -> Array:
+        targets, side = self.rows.table.targets, self.rows.side
+        self.solve_all()
+        if not is_numpy_array(self.base.values):
+            return self.some_residuals(targets, count)
+        flat = buffers.zeros((targets.size, side * side))
+        # As many targets at a time as where memory is short: products of other shapes would
+        # differ by their rounding.
+        for batch in self.batches():
+            self._fill(flat, self._lines(batch, np.searchsorted(targets, batch)), count)
+        return flat.reshape(-1, side, side)
+
     def some_residuals(self, targets: Indices, count: int = 0) -> Array:
         """Make the residuals of some targets of a method with coefficients, in their order."""
-        side = self.rows.side
-        line = np.full(self.rows.frames.shape[0], -1)
-        line[targets] = np.arange(targets.size)
+        side, line = self.rows.side, self._lines(targets, np.arange(targets.size))
         if not is_numpy_array(self.base.values):
             return self._gathered(line, targets.size, count)
         flat = buffers.zeros((targets.size, side * side))
+        self._fill(flat, line, count)
+        return flat.reshape(-1, side, side)
+
+    def _lines(self, targets: Indices, lines: Indices) -> Indices:
+        """Line of each row in a result, -1 for those that have none."""
+        found = np.full(self.rows.frames.shape[0], -1)
+        found[targets] = lines
+        return found
+
+    def _fill(self, flat: Frames, line: Indices, count: int) -> None:
+        """Write the residuals of those targets that have a line."""
 
         def fill(task: tuple[int, slice]) -> None:
             number, piece = task
@@ -78,7 +103,6 @@ class Subtraction(Zonal):
             for piece in blocks(pixels.size, BLOCK_PIXELS)
         ]
         map_ordered(fill, pieces)
-        return flat.reshape(-1, side, side)
 
     def _gathered(self, line: Indices, size: int, count: int) -> Array:
         """Residuals of those targets that have a line, on other array libraries."""
@@ -113,11 +137,13 @@ class Subtraction(Zonal):
             values += matrix[:, -1:]
             yield line[block.targets[wanted]], values
 
-    def target_order(self) -> Indices:
-        """All targets, those of one clique beside each other."""
+    def batches(self) -> list[Indices]:
+        """Pieces in which targets are made and turned, those of one clique beside each other."""
         groups = self.rows.groups if self.rows.then is None else self.rows.then
         table = self.rows.table
-        return np.concatenate([group[table.time[group] >= 0] for group in groups])
+        order = np.concatenate([group[table.time[group] >= 0] for group in groups])
+        size = max(_LEAST_BATCH, -(-order.size // _MOST_BATCHES))
+        return [order[piece] for piece in blocks(order.size, size)]
 
     # ---------------------------------------------------------------- methods without coefficients
 

@@ -21,7 +21,7 @@ from spheredc_hpc.level2.reduce import reduce
 from spheredc_hpc.level2.throughput import Injection, measure_throughput
 from spheredc_hpc.registry import ALGORITHMS
 from spheredc_hpc.steps.import_cube import ForeignFiles, import_cube, import_settings
-from spheredc_hpc.steps.level2 import reduce_level2
+from spheredc_hpc.steps.level2 import Means, reduce_level2
 
 pytestmark = pytest.mark.gpu
 
@@ -99,7 +99,7 @@ def test_a_step_on_the_card_says_so_in_its_run_record(card, tmp_path):
     import_cube(tmp_path / "root", files, settings, config)
     folder = tmp_path / "root" / "observations" / "one"
     target = folder / "level2" / "x" / "receipt.json"
-    reduce_level2(folder / "level1" / "receipt.json", target, "pca-adi", config, 1, "gpu")
+    reduce_level2(folder / "level1" / "receipt.json", target, "pca-adi", config, Means(1, "gpu"))
     run = json.loads((target.parent / "run.json").read_text())
     assert run["device"] == f"gpu {card.name}"
 
