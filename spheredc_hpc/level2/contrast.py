@@ -83,14 +83,14 @@ def contrast_curves(
     -------
     array of float64, shape (2, n)
         Companion to star flux ratio: Gaussian, then Student. NaN where throughput is below
-        `MIN_THROUGHPUT` or transmission below `MIN_TRANSMISSION`.
+        `MIN_THROUGHPUT`, transmission below `MIN_TRANSMISSION`, or there is no noise.
 
     Notes
     -----
     Mawet et al. (2014), ApJ 792, 97, section 4: the second curve has the false-alarm
     probability of 5 sigma on rings with few independent elements.
     """
-    good = (throughput >= MIN_THROUGHPUT) & (transmission >= MIN_TRANSMISSION)
+    good = (throughput >= MIN_THROUGHPUT) & (transmission >= MIN_TRANSMISSION) & (noise > 0)
     scale = np.where(good, throughput * transmission, np.nan) * star_flux
     one_sigma = noise / scale
     return np.stack([SIGMA * one_sigma, small_sample_threshold(SIGMA, elements) * one_sigma])

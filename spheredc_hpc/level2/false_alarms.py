@@ -22,6 +22,8 @@ LEAST_THRESHOLD = 2.0
 _ROUGHNESS_FROM_FWHM = 2.0
 _RADII = 256
 _SPAN = 8.0
+# Beyond this S/N, probabilities are below what a float can hold.
+_HIGHEST = 30.0
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def expected_peaks(threshold: float, area: SearchArea) -> float:
         raise DataError(f"peaks above {threshold} merge: threshold of at least 2 wanted")
     if area.outer_px <= area.first_px:
         return 0.0
+    threshold = min(threshold, _HIGHEST)
     radii = np.linspace(area.first_px, area.outer_px, _RADII)
     freedom = np.array([touching_apertures(float(r), area.fwhm_px)[0] - 2.0 for r in radii])
     slope = area.roughness / area.fwhm_px**2

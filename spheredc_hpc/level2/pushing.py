@@ -325,8 +325,12 @@ class Pushed:
         if self.pushing.averages:
             return self._averaged(change)
         # The values that noise has put in order are those of the images themselves.
-        middle = self.pushing.turned.shape[-1] // 2
-        x, y = (np.rint(part).astype(int) + middle for part in self._aperture[:2])
+        side = self.pushing.turned.shape[-1]
+        # Beyond the edge, where apertures of wide channels may reach, no value will count.
+        x, y = (
+            np.clip(np.rint(part).astype(int) + side // 2, 0, side - 1)
+            for part in self._aperture[:2]
+        )
         before = self.pushing.turned[:, y, x].astype(np.float64)
         combination = self.pushing.reduction.method.combination
         images = np.full((self.pushing.spectrum.size, change.shape[1]), np.nan)

@@ -129,11 +129,14 @@ def prepare(
     Raises
     ------
     DataError
-        If no frame or no pixel of the zone can be used, or the references do not fit.
+        If no frame or no pixel of the zone can be used, a pixel scale is no positive number, or
+        the references do not fit.
     """
     if references is not None:
         references.check(cube)
     scale = cube.pixel_scale_mas
+    if not (np.all(np.isfinite(scale)) and np.all(scale > 0)):
+        raise DataError(f"pixel scale {scale.tolist()} mas: a positive number a channel wanted")
     window = zones.window_of(cube.science.shape[-2:], imaging.outer_mas / float(scale.min()))
     area = zones.annulus(
         window.side, imaging.inner_mas / float(scale.max()), imaging.outer_mas / float(scale.min())

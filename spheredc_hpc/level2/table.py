@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spheredc_hpc.kernels.polar import sky_from_offset
+from spheredc_hpc.level2.contrast import MIN_TRANSMISSION
 from spheredc_hpc.level2.scene import Scene
 from spheredc_hpc.level2.sources import Source
 from spheredc_hpc.level2.transmission import Transmission
@@ -27,7 +28,7 @@ class SourceRows:
         Positions, their errors and S/N.
     contrast, contrast_err : array, shape (n_source, n_channel)
         Companion to star flux ratio, coronagraph taken into account; NaN where the star was
-        not measured.
+        not measured, or where less than `MIN_TRANSMISSION` passes the coronagraph.
     """
 
     table: Floats
@@ -51,7 +52,7 @@ def source_rows(coronagraph: Transmission, scene: Scene, sources: Sequence[Sourc
     -------
     SourceRows
         Position errors are along axes, separation and position angle; those of the plate
-        scale and of true north are not included.
+        scale, of true north and of the coronagraph's transmission are not included.
     """
     scale, side, channels = scene.pixel_scale_mas, scene.side, scene.channels
     known = np.array([channel.star.calibrated for channel in channels])
@@ -78,6 +79,7 @@ def source_rows(coronagraph: Transmission, scene: Scene, sources: Sequence[Sourc
         }
         table[i] = [row[name] for name in SOURCE_COLUMNS]
         passed = float(coronagraph.at([float(separation) * scale])[0])
+        passed = passed if passed >= MIN_TRANSMISSION else np.nan
         contrast[i] = np.where(known, fit.contrast / passed, np.nan)
         error[i] = np.where(known, np.sqrt(np.diag(covariance)[2:]) / passed, np.nan)
     return SourceRows(table, contrast, error)
