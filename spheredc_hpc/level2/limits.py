@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,10 @@ class Rings:
             elements,
             *noise_curve(empty.stack, empty.fwhm_px, radius, labels),
         )
+
+    def of_channels(self, alive: NDArray[np.bool_]) -> Rings:
+        """Rings of which some channels, whose images hold nothing, have no noise."""
+        return replace(self, noise=np.where(alive[:, None], self.noise, np.nan))
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,13 @@ def measure_limits(
     curves = tuple(
         stack.Curves(rings.radius_px, *values)
         for values in zip(
-            rings.noise, rings.elements, found, empty.unit_flux, spectrum.contrast, strict=True
+            rings.noise,
+            rings.elements,
+            found,
+            empty.unit_flux,
+            spectrum.contrast,
+            empty.stack_flux,
+            strict=True,
         )
     )
     each = [

@@ -48,6 +48,8 @@ class Outcome:
         For the assumed spectrum.
     other : Limits or None
         For a methane companion, where channels are subtracted from each other.
+    keep : array of bool, shape (n_time,)
+        Frames of the cube that were used.
     """
 
     full: Scene
@@ -55,6 +57,7 @@ class Outcome:
     sources: Sequence[Source]
     limits: Limits
     other: Limits | None
+    keep: NDArray[np.bool_]
 
 
 def level2_images(
@@ -80,7 +83,7 @@ def level2_images(
     full, limits = outcome.full, outcome.limits
     separation = limits.curves[0].radius_px * full.pixel_scale_mas
     transmission = coronagraph.at(separation)
-    maps = _snr_of_channels(outcome)
+    maps = _snr_of_channels(outcome, full.images, outcome.empty.images)
     rows = source_rows(coronagraph, full, outcome.sources)
     channels = full.channels
     return Level2Images(
@@ -104,21 +107,19 @@ def level2_images(
         pixel_scale_mas=np.full(len(channels), full.pixel_scale_mas),
         fwhm_px=full.widths_px,
         star_flux=np.array([channel.star.flux for channel in channels]),
-        residuals=_residuals(full) if recipe.imaging.keep_residuals else None,
-        attrs=_attrs(cube, recipe, limits),
-        **_by_modes(full),
+        attrs=_attrs(cube, recipe, limits) | {"image_star_flux": _mean_flux(full)},
+        **(_residuals(full, cube.mjd[outcome.keep]) if recipe.imaging.keep_residuals else {}),
+        **_by_modes(outcome),
         **_t_type(outcome.other),
     )
 
 
-def _snr_of_channels(outcome: Outcome) -> list[SnrMaps]:
-    """S/N of each channel, against rings without the sources and their lobes."""
-    full, empty = outcome.full, outcome.empty
+def _snr_of_channels(outcome: Outcome, images: Frames, empty: Frames) -> list[SnrMaps]:
+    """S/N of images of the channels, against rings without the sources and their lobes."""
+    full = outcome.full
     return [
         snr_maps(image, width, labels_of(full, outcome.sources, width), empty=clean)
-        for image, clean, width in zip(
-            full.images, empty.images, full.widths_px.tolist(), strict=True
-        )
+        for image, clean, width in zip(images, empty, full.widths_px.tolist(), strict=True)
     ]
 
 
@@ -139,16 +140,15 @@ def _t_type(limits: Limits | None) -> dict[str, Any]:
     }
 
 
-def _by_modes(full: Scene) -> dict[str, Any]:
+def _by_modes(outcome: Outcome) -> dict[str, Any]:
     """Images and S/N for every mode count of the pass, if there are several."""
-    counts = full.reductions[0].counts
+    counts = outcome.full.reductions[0].counts
     if len(counts) < 2:
         return {}
-    held = [reduction.by_count() for reduction in full.reductions]
-    cubes = np.stack([np.concatenate([images[count] for images in held]) for count in counts])
+    cubes, clean = (_cubes(scene, counts) for scene in (outcome.full, outcome.empty))
     maps = [
-        [snr_maps(i, w).gaussian for i, w in zip(cube, full.widths_px.tolist(), strict=True)]
-        for cube in cubes
+        [one.gaussian for one in _snr_of_channels(outcome, cube, without)]
+        for cube, without in zip(cubes, clean, strict=True)
     ]
     return {
         "modes": np.array(counts, np.int64),
@@ -157,15 +157,28 @@ def _by_modes(full: Scene) -> dict[str, Any]:
     }
 
 
-def _residuals(full: Scene) -> Frames:
-    """Derotated residual frames, shape (n_channel, n_time, side, side)."""
+def _cubes(scene: Scene, counts: Sequence[int]) -> Frames:
+    """Images of all channels for several mode counts, (n_count, n_channel, side, side)."""
+    held = [reduction.by_count() for reduction in scene.reductions]
+    cubes = [np.concatenate([as_numpy(images[count]) for images in held]) for count in counts]
+    return np.stack(cubes)
+
+
+def _mean_flux(full: Scene) -> float | None:
+    """Flux of the star to which `image_corrected` refers [adu/s]."""
+    known = all(channel.star.calibrated for channel in full.channels)
+    return float(full.stack_flux.mean()) if known else None
+
+
+def _residuals(full: Scene, mjd: NDArray[np.float64]) -> dict[str, Any]:
+    """Derotated residual frames, shape (n_channel, n_time, side, side), and their dates."""
     found = []
     for reduction in full.reductions:
         frames, targets = as_numpy(reduction.derotated()), reduction.rows.table.targets
         for own in reduction.imaging.by_channel(targets):
             time = reduction.rows.table.time[own]
             found.append(frames[np.searchsorted(targets, own[np.argsort(time)])])
-    return np.stack(found)
+    return {"residuals": np.stack(found), "residual_mjd": mjd}
 
 
 def _attrs(cube: Level1Cube, recipe: Recipe, limits: Limits) -> dict[str, Any]:

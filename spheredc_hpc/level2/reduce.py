@@ -13,9 +13,8 @@ from spheredc_hpc.errors import DataError
 from spheredc_hpc.instrument.constants import Constants
 from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.kernels.parallel import worker_threads
-from spheredc_hpc.level2 import sequence, stack
-from spheredc_hpc.level2.caveats import caveats_of, shortage_of
-from spheredc_hpc.level2.contrast import noise_curve
+from spheredc_hpc.level2 import sequence
+from spheredc_hpc.level2.caveats import caveats_of, search_caveats, shortage_of
 from spheredc_hpc.level2.device import CPU, Device
 from spheredc_hpc.level2.diversity import Diversity, diversity_of
 from spheredc_hpc.level2.engine import Method
@@ -23,7 +22,7 @@ from spheredc_hpc.level2.limits import Limits, Rings, measure_limits
 from spheredc_hpc.level2.obstacles import obstacle
 from spheredc_hpc.level2.product import Outcome, level2_images, quality_of
 from spheredc_hpc.level2.references import References
-from spheredc_hpc.level2.scene import Scene, scene_without
+from spheredc_hpc.level2.scene import Scene, SceneMaker
 from spheredc_hpc.level2.search import find_sources
 from spheredc_hpc.level2.spectrum import T_TYPE, companion_spectrum
 from spheredc_hpc.level2.throughput import Injection
@@ -122,20 +121,22 @@ def _reduced(
         return Level2Result(None, Status.REJECTED, (reason, *reasons))
     rows = device.moved(strategy.run(prepared))
     method = _method(recipe, prepared, constants, diversity)
-    full = scene_without(rows, method)
-    if not _something_left(full):
+    maker = SceneMaker(rows, method, _gain(recipe, prepared, constants))
+    full = maker.scene()
+    alive = _something_left(full)
+    if not alive.any():
         reason = f"{recipe.algorithm} leaves nothing but round-off"
         return Level2Result(None, Status.REJECTED, (reason, *reasons))
-    full = _weighted(full, full, recipe, constants)
-    sources, empty = find_sources(full, rows, method, recipe.imaging.detection_snr)
-    full, empty = (_weighted(scene, empty, recipe, constants) for scene in (full, empty))
+    found = find_sources(full, maker, recipe.imaging.detection_snr)
+    sources, empty = found.sources, found.empty
+    full = replace(full, weights=empty.weights)
     case = _Case(cube, recipe, constants, diversity)
-    rings = Rings.of(empty, sources, _separations(recipe, full))
+    rings = Rings.of(empty, sources, _separations(recipe, full)).of_channels(alive)
     limits, other = case.limits(empty, rings)
-    outcome = Outcome(full, empty, sources, limits, other)
+    outcome = Outcome(full, empty, sources, limits, other, prepared.selection.keep)
     images = level2_images(cube, recipe, case.coronagraph, outcome)
     short = shortage_of(empty.reductions)
-    caveats = caveats_of(empty.reductions, limits, short)
+    caveats = (*caveats_of(empty.reductions, limits, short), *search_caveats(found.left, sources))
     flags = tuple(sorted({*_flags(case, prepared), *(caveat.flag for caveat in caveats)}))
     status = Status.FLAGGED if flags else Status.OK
     quality = quality_of(prepared, images, outcome, recipe.imaging.detection_snr)
@@ -144,16 +145,16 @@ def _reduced(
     return Level2Result(images, status, reasons, flags, quality)
 
 
-def _something_left(scene: Scene) -> bool:
-    """Whether the images hold more than the round-off of frames in single precision."""
+def _something_left(scene: Scene) -> NDArray[np.bool_]:
+    """Channels whose images hold more than the round-off of frames in single precision."""
+    found = []
     for reduction, part in zip(scene.reductions, scene.parts(), strict=True):
         rows = reduction.rows
         n = rows.frames.shape[0]
         some = np.stack([as_numpy(rows.frames[i, ...])[rows.zone] for i in (0, n // 2, n - 1)])
         least = _ROUND_OFF * float(np.abs(some).max() * rows.factor[rows.table.targets].max())
-        if np.nanmax(np.abs(scene.images[part]), initial=0.0) > least:
-            return True
-    return False
+        found += [np.nanmax(np.abs(image), initial=0.0) > least for image in scene.images[part]]
+    return np.array(found)
 
 
 def _method(
@@ -182,19 +183,14 @@ def _left_out(prepared: sequence.Sequence) -> tuple[str, ...]:
     return (f"{len(left)} references with too few valid pixels: {named}",)
 
 
-def _weighted(scene: Scene, measured: Scene, recipe: Recipe, constants: Constants | None) -> Scene:
-    """Give a scene the weights of its channels, from the noise of a measured one."""
-    if recipe.imaging.channels == "mean" or len(scene.images) == 1:
-        return scene
-    radii = np.arange(1, scene.side // 2 + 1, dtype=np.float64)
-    noise = [
-        noise_curve(image, float(width), radii)[0]
-        for image, width in zip(measured.images, measured.widths_px, strict=True)
-    ]
-    # A radius of zero has no ring: the first one serves.
-    padded = np.stack([np.concatenate([line[:1], line]) for line in noise])
-    spectrum = companion_spectrum(recipe.imaging.companion_spectrum, scene.channels, constants)
-    return replace(scene, weights=stack.stack_weights(padded, scene.unit_flux * spectrum.contrast))
+def _gain(
+    recipe: Recipe, prepared: sequence.Sequence, constants: Constants | None
+) -> Floats | None:
+    """Flux of a companion in each channel, if channels are to be weighted for it."""
+    if recipe.imaging.channels == "mean" or len(prepared.channels) == 1:
+        return None
+    spectrum = companion_spectrum(recipe.imaging.companion_spectrum, prepared.channels, constants)
+    return np.array([one.star.unit_flux for one in prepared.channels]) * spectrum.contrast
 
 
 def _separations(recipe: Recipe, scene: Scene) -> Floats:

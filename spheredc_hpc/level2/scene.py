@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spheredc_hpc.kernels.aperture import aperture_sum
 from spheredc_hpc.kernels.arrays import as_numpy
+from spheredc_hpc.level2.contrast import noise_curve
 from spheredc_hpc.level2.engine import Companion, Frames, Method, Reduction
 from spheredc_hpc.level2.forward import Fit
 from spheredc_hpc.level2.rows import Rows
 from spheredc_hpc.level2.sequence import Channel
-from spheredc_hpc.level2.stack import stacked
+from spheredc_hpc.level2.stack import stack_weights, stacked
 
 Floats = NDArray[np.float64]
 
@@ -75,6 +77,20 @@ class Scene:
         return np.array([channel.star.unit_flux for channel in self.channels])
 
     @cached_property
+    def stack_flux(self) -> Floats:
+        """Sum of a companion of contrast 1 in each channel, in an aperture of the mean width."""
+        found = []
+        for channel, width in zip(self.channels, self.widths_px, strict=True):
+            image, own = channel.star.stamp.image, channel.star.fwhm_px
+            middle = image.shape[0] // 2
+            sums = [
+                aperture_sum(image, middle, middle, diameter / 2)
+                for diameter in (own, own * self.fwhm_px / width)
+            ]
+            found.append(channel.star.unit_flux * sums[1] / sums[0])
+        return np.array(found)
+
+    @cached_property
     def stack(self) -> Frames:
         """Weighted mean over the channels."""
         return stacked(self.images, self.weights)
@@ -97,25 +113,52 @@ def parts_of(rows: Sequence[Rows]) -> list[slice]:
     return [slice(int(end) - len(o.channels), int(end)) for o, end in zip(rows, ends, strict=True)]
 
 
-def reductions_without(
-    rows: Sequence[Rows], method: Method, fits: Sequence[Fit]
-) -> tuple[Reduction, ...]:
-    """Prepare the reduction of all channels with fitted sources taken out of the frames."""
-    reductions = []
-    for one, part in zip(rows, parts_of(rows), strict=True):
-        removed = [Companion(f.dx_px, f.dy_px, -f.contrast[part]) for f in fits]
-        reductions.append(Reduction(one, method, removed))
-    return tuple(reductions)
+@dataclass(frozen=True)
+class SceneMaker:
+    """Makes scenes of one cube, with some sources taken out of the frames.
+
+    Attributes
+    ----------
+    rows : sequence of Rows
+        What is reduced.
+    method : Method
+        How.
+    gain : array of float64, shape (n_channel,), optional
+        Flux that a companion of mean contrast 1 has in each channel: channels are weighted for
+        it, by the noise of the scene itself. If absent, all channels count alike.
+    """
+
+    rows: Sequence[Rows]
+    method: Method
+    gain: Floats | None = None
+
+    def reductions(self, without: Sequence[Fit] = ()) -> tuple[Reduction, ...]:
+        """Prepare the reduction of all channels."""
+        reductions = []
+        for one, part in zip(self.rows, parts_of(self.rows), strict=True):
+            removed = [Companion(f.dx_px, f.dy_px, -f.contrast[part]) for f in without]
+            reductions.append(Reduction(one, self.method, removed))
+        return tuple(reductions)
+
+    def scene(self, without: Sequence[Fit] = ()) -> Scene:
+        """Reduce all channels."""
+        scene = scene_of(self.reductions(without))
+        if self.gain is None or len(scene.images) == 1:
+            return scene
+        return replace(scene, weights=_weights(scene, self.gain))
 
 
-def scene_of(reductions: Sequence[Reduction], weights: Floats | None = None) -> Scene:
-    """Make the images of reductions."""
+def scene_of(reductions: Sequence[Reduction]) -> Scene:
+    """Make the images of reductions; all channels count alike."""
     images = np.concatenate([as_numpy(reduction.images()) for reduction in reductions])
-    return Scene(tuple(reductions), images, weights)
+    return Scene(tuple(reductions), images)
 
 
-def scene_without(
-    rows: Sequence[Rows], method: Method, fits: Sequence[Fit] = (), weights: Floats | None = None
-) -> Scene:
-    """Reduce all channels with fitted sources taken out of the frames."""
-    return scene_of(reductions_without(rows, method, fits), weights)
+def _weights(scene: Scene, gain: Floats) -> Floats:
+    radii = np.arange(1, scene.side // 2 + 1, dtype=np.float64)
+    noise = [
+        noise_curve(image, float(width), radii)[0]
+        for image, width in zip(scene.images, scene.widths_px, strict=True)
+    ]
+    # A radius of zero has no ring: the first one serves.
+    return stack_weights(np.stack([np.concatenate([line[:1], line]) for line in noise]), gain)

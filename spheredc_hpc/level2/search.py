@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from spheredc_hpc.kernels.snr import aperture_map
-from spheredc_hpc.level2.engine import Method
 from spheredc_hpc.level2.forward import Fit, fit_source
-from spheredc_hpc.level2.rows import Rows
-from spheredc_hpc.level2.scene import Scene, scene_without
+from spheredc_hpc.level2.scene import Scene, SceneMaker
 from spheredc_hpc.level2.snr import radial_profile, snr_maps, source_labels
 from spheredc_hpc.level2.sources import (
     LABEL_FWHM,
@@ -21,9 +20,10 @@ from spheredc_hpc.level2.sources import (
     Source,
     channel_extra,
     characterised,
+    excess,
     fitted_again,
     is_sound,
-    margin,
+    levels,
     noise_at,
     place_of,
 )
@@ -39,8 +39,8 @@ _BATCH = 6
 # With more rows than this reduced together a fit costs as much as a reduction of the whole
 # image: one peak at a time, as others may be lobes of it.
 _MANY_ROWS = 400
-_PASSES = 12
-_MAX_SOURCES = 20
+_PASSES = 24
+_MAX_SOURCES = 60
 _RING_FWHM = 3.0
 # What may be left of a removed source, in units of its S/N: beside a bright one, fainter peaks
 # within two FWHM of its radius are not claimed.
@@ -50,28 +50,39 @@ _LEFT_OVER_FWHM = 2.0
 _GUESS = 0.5
 
 
-def find_sources(
-    full: Scene, rows: Sequence[Rows], method: Method, threshold: float
-) -> tuple[list[Source], Scene]:
+class Found(NamedTuple):
+    """Outcome of a search.
+
+    Attributes
+    ----------
+    sources : list of Source
+        By falling S/N.
+    empty : Scene
+        Reduction of the cube without them.
+    left : bool
+        Whether the search ended before it had looked at every peak above the threshold.
+    """
+
+    sources: list[Source]
+    empty: Scene
+    left: bool
+
+
+def find_sources(full: Scene, maker: SceneMaker, threshold: float) -> Found:
     """Find and characterise every source above a threshold.
 
     Parameters
     ----------
     full : Scene
         Reduction of the cube as it is.
-    rows : sequence of Rows
-        What it was made of.
-    method : Method
-        Algorithm and combination.
+    maker : SceneMaker
+        Of the cube.
     threshold : float
         Gaussian-equivalent S/N from which a peak is claimed.
 
     Returns
     -------
-    sources : list of Source
-        By falling S/N.
-    empty : Scene
-        Reduction of the cube without them.
+    Found
 
     Notes
     -----
@@ -80,7 +91,7 @@ def find_sources(
     of the next. Before fainter peaks are looked at, and in the end, each source is fitted again
     with all others absent.
     """
-    search = _Search(rows, method, threshold, full)
+    search = _Search(maker, threshold, full)
     for _ in range(_PASSES):
         peaks = search.peaks()
         if peaks and not search.settled:
@@ -90,13 +101,19 @@ def find_sources(
         if not peaks or len(search.fits) >= _MAX_SOURCES:
             break
         search.look_at(peaks)
-    sources, empty = characterised(search.fits, search.empty, rows, method)
-    while sources and sources[-1].snr < _WORTH * threshold:
+    left = search.left()
+    sources, empty = characterised(search.fits, search.empty, maker)
+    while sources and _faintest(sources, threshold) < _WORTH * threshold:
         # What was claimed beside a bright source, before that one was known well.
-        fits = [source.fit for source in sources[:-1]]
-        empty = scene_without(rows, method, fits, full.weights) if fits else full
-        sources, empty = characterised(fits, empty, rows, method)
-    return sources, empty
+        sources.remove(min(sources, key=lambda source: excess(source.levels, threshold)))
+        fits = [source.fit for source in sources]
+        sources, empty = characterised(fits, maker.scene(fits) if fits else full, maker)
+    return Found(sources, empty, left)
+
+
+def _faintest(sources: Sequence[Source], threshold: float) -> float:
+    """S/N of the source that is claimed with least right, less what a channel has to have more."""
+    return threshold + min(excess(source.levels, threshold) for source in sources)
 
 
 @dataclass
@@ -105,7 +122,7 @@ class _Search:
 
     Attributes
     ----------
-    rows, method, threshold
+    maker, threshold
         As for `find_sources`.
     empty : Scene
         Reduction of the cube without the sources found so far.
@@ -117,8 +134,7 @@ class _Search:
         Whether every source was fitted with all others absent.
     """
 
-    rows: Sequence[Rows]
-    method: Method
+    maker: SceneMaker
     threshold: float
     empty: Scene
     fits: list[Fit] = field(default_factory=list)
@@ -131,9 +147,14 @@ class _Search:
         known = [*self.failed, *(place_of(fit) for fit in self.fits)]
         return _highest_peaks(self.empty, known, self.threshold)
 
+    def left(self) -> bool:
+        """Whether a peak above the threshold waits, though the search has come to its end."""
+        known = [*self.failed, *(place_of(fit) for fit in self.fits)]
+        return bool(_highest_peaks(self.empty, known, self.threshold, worth=1.0))
+
     def settle(self) -> None:
         """Fit every source again with all others absent, and forget what failed before that."""
-        self.fits, self.empty = fitted_again(self.fits, self.empty, self.rows, self.method)
+        self.fits, self.empty = fitted_again(self.fits, self.empty, self.maker)
         self.failed.clear()
         self.settled = True
 
@@ -144,12 +165,12 @@ class _Search:
         self.failed += [peak for peak, _ in fitted if peak not in [p for p, _ in new]]
         if not new:
             return
-        candidate = self._without([*self.fits, *(fit for _, fit in new)])
+        candidate = self.maker.scene([*self.fits, *(fit for _, fit in new)])
         places = [place_of(fit) for fit in (*self.fits, *(fit for _, fit in new))]
         kept = []
         for peak, fit in new:
-            above = margin(self.empty, candidate, places, place_of(fit), self.threshold)
-            level = above + self.threshold
+            found = levels(self.empty, candidate, places, place_of(fit))
+            level = excess(found, self.threshold) + self.threshold
             asked = max(self.threshold, self._left_over(fit))
             logger.info("peak at %.1f, %.1f px: S/N %.2f", fit.dx_px, fit.dy_px, level)
             if level >= asked:
@@ -159,12 +180,9 @@ class _Search:
         self.fits += [fit for fit, _ in kept]
         self.levels += [level for _, level in kept]
         if kept:
-            self.empty = candidate if len(kept) == len(new) else self._without(self.fits)
+            self.empty = candidate if len(kept) == len(new) else self.maker.scene(self.fits)
             # A source that is the only one was fitted with all others absent.
             self.settled = len(self.fits) == 1
-
-    def _without(self, fits: Sequence[Fit]) -> Scene:
-        return scene_without(self.rows, self.method, fits, self.empty.weights)
 
     def _left_over(self, fit: Fit) -> float:
         """S/N that imperfectly removed sources of about the same radius may leave behind."""
@@ -190,7 +208,9 @@ def _distinct(fitted: Sequence[tuple[Place, Fit]], fwhm_px: float) -> list[tuple
     return new
 
 
-def _highest_peaks(scene: Scene, known: Sequence[Place], threshold: float) -> list[Place]:
+def _highest_peaks(
+    scene: Scene, known: Sequence[Place], threshold: float, worth: float = _WORTH
+) -> list[Place]:
     """Local maxima worth a fit, highest first, one a ring, apart from known places."""
     labels = source_labels(scene.side, known, LABEL_FWHM * scene.fwhm_px)
     best = np.full((scene.side, scene.side), -np.inf)
@@ -204,7 +224,7 @@ def _highest_peaks(scene: Scene, known: Sequence[Place], threshold: float) -> li
     radius = np.hypot(x, y)
     peaks: list[Place] = []
     # Peaks above the threshold first; those that may come to it when nothing else is left.
-    least = threshold if best.max() >= threshold else _WORTH * threshold
+    least = threshold if best.max() >= threshold else worth * threshold
     while len(peaks) < _batch(scene):
         row, column = np.unravel_index(int(np.argmax(best)), best.shape)
         if best[row, column] < least:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
 from spheredc_hpc.kernels.snr import aperture_map, ring_noise
-from spheredc_hpc.level2.engine import Method, Reduction
+from spheredc_hpc.level2.engine import Reduction
 from spheredc_hpc.level2.forward import Fit, fit_covariance, fit_source
 from spheredc_hpc.level2.patch import Patch
-from spheredc_hpc.level2.rows import Rows
-from spheredc_hpc.level2.scene import Scene, reductions_without, scene_without
+from spheredc_hpc.level2.scene import Scene, SceneMaker
 from spheredc_hpc.level2.snr import radial_profile, snr_against, source_labels
 
 Floats = NDArray[np.float64]
@@ -38,14 +37,19 @@ class Source:
         Position and contrast.
     covariance : array, shape (2 + n_channel, 2 + n_channel)
         Of ``(dx, dy, contrast...)``: noise of the image, star and PSF.
-    snr : float
-        Largest Gaussian-equivalent S/N, of the stack or one channel, against rings from
-        which the sources were removed.
+    levels : array of float64, shape (n_view,)
+        Gaussian-equivalent S/N in the stack and in each channel, or in the only channel, against
+        rings from which the sources were removed.
     """
 
     fit: Fit
     covariance: Floats
-    snr: float
+    levels: Floats
+
+    @property
+    def snr(self) -> float:
+        """Largest S/N, of the stack or one channel."""
+        return float(self.levels.max())
 
     @property
     def place(self) -> Place:
@@ -54,7 +58,7 @@ class Source:
 
 
 def characterised(
-    fits: Sequence[Fit], empty: Scene, rows: Sequence[Rows], method: Method
+    fits: Sequence[Fit], empty: Scene, maker: SceneMaker
 ) -> tuple[list[Source], Scene]:
     """Fit every source with all others absent, and give errors and S/N.
 
@@ -64,10 +68,8 @@ def characterised(
         Sources as known.
     empty : Scene
         Reduction of the cube without them.
-    rows : sequence of Rows
-        What it was made of.
-    method : Method
-        Algorithm and combination.
+    maker : SceneMaker
+        Of the cube.
 
     Returns
     -------
@@ -79,10 +81,10 @@ def characterised(
     refined = list(fits)
     stamps: list[_Stamps] = []
     for i in range(len(refined)):
-        refined[i], alone = _fitted_alone(refined, i, empty, rows, method)
+        refined[i], alone = _fitted_alone(refined, i, empty, maker)
         stamps.append(_Stamps.of(alone, place_of(refined[i]), empty.fwhm_px))
     if refined:
-        empty = scene_without(rows, method, refined, empty.weights)
+        empty = maker.scene(refined)
     places = [place_of(fit) for fit in refined]
     labels = source_labels(empty.side, places, LABEL_FWHM * empty.fwhm_px)
     profiles = [radial_profile(image, labels) for image in empty.images]
@@ -91,26 +93,24 @@ def characterised(
         others = [place for j, place in enumerate(places) if j != i]
         covariance = fit_covariance(fit, empty.images, profiles, empty.fwhm_px, others)
         covariance = covariance + _calibration_covariance(fit, empty)
-        snr = margin(stamps[i].on(empty), empty, places, places[i], 0.0)
-        sources.append(Source(fit, covariance, snr))
+        found = levels(stamps[i].on(empty), empty, places, places[i])
+        sources.append(Source(fit, covariance, found))
     return sorted(sources, key=lambda source: -source.snr), empty
 
 
-def fitted_again(
-    fits: Sequence[Fit], empty: Scene, rows: Sequence[Rows], method: Method
-) -> tuple[list[Fit], Scene]:
+def fitted_again(fits: Sequence[Fit], empty: Scene, maker: SceneMaker) -> tuple[list[Fit], Scene]:
     """Fit every source with all others absent; `characterised` without errors and S/N."""
     refined = list(fits)
     for i in range(len(refined)):
-        refined[i], _ = _fitted_alone(refined, i, empty, rows, method)
-    return refined, scene_without(rows, method, refined, empty.weights)
+        refined[i], _ = _fitted_alone(refined, i, empty, maker)
+    return refined, maker.scene(refined)
 
 
 def _fitted_alone(
-    fits: Sequence[Fit], number: int, empty: Scene, rows: Sequence[Rows], method: Method
+    fits: Sequence[Fit], number: int, empty: Scene, maker: SceneMaker
 ) -> tuple[Fit, tuple[Reduction, ...]]:
     """Fit one source with all others absent; the reductions that hold it alone go with it."""
-    alone = reductions_without(rows, method, [fit for i, fit in enumerate(fits) if i != number])
+    alone = maker.reductions([fit for i, fit in enumerate(fits) if i != number])
     return _refined(fits[number], alone, empty, [place_of(fit) for fit in fits]), alone
 
 
@@ -132,19 +132,36 @@ def is_sound(fit: Fit) -> bool:
     return fit.converged and fit.explains
 
 
-def margin(
-    with_it: Scene, without: Scene, places: Sequence[Place], place: Place, threshold: float
-) -> float:
-    """By how much the S/N of a source exceeds what is asked of stack or channel."""
-    best = -np.inf
-    for number, ((image, fwhm), (clean, _)) in enumerate(
-        zip(with_it.views(), without.views(), strict=True)
-    ):
+def levels(with_it: Scene, without: Scene, places: Sequence[Place], place: Place) -> Floats:
+    """S/N of a source in the stack and in each channel, or in the only channel.
+
+    Parameters
+    ----------
+    with_it, without : Scene
+        With and without the source; the channels are weighted as in the second.
+    places : sequence of (float, float)
+        Places of all sources, which are left out of the rings.
+    place : (float, float)
+        That of the source.
+
+    Returns
+    -------
+    array of float64, shape (n_view,)
+        Minus infinity where it cannot be told.
+    """
+    found = []
+    views = replace(with_it, weights=without.weights).views()
+    for (image, fwhm), (clean, _) in zip(views, without.views(), strict=True):
         labels = source_labels(clean.shape[0], places, LABEL_FWHM * fwhm)
-        found = snr_against(image, aperture_map(clean, fwhm, labels), place)[1]
-        asked = threshold + (channel_extra(threshold, len(with_it.images)) if number else 0.0)
-        best = max(best, found - asked) if np.isfinite(found) else best
-    return float(best)
+        found.append(snr_against(image, aperture_map(clean, fwhm, labels), place)[1])
+    return np.where(np.isfinite(found), found, -np.inf)
+
+
+def excess(found: Floats, threshold: float) -> float:
+    """By how much the S/N of a source exceeds what is asked of stack or channel, at best."""
+    asked = np.full(found.size, threshold)
+    asked[1:] += channel_extra(threshold, found.size - 1) if found.size > 1 else 0.0
+    return float((found - asked).max())
 
 
 def channel_extra(threshold: float, n_channel: int) -> float:

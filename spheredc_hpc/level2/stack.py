@@ -32,6 +32,8 @@ class Curves:
         Aperture sum of a companion of contrast 1.
     contrast : float
         Contrast in this channel of a companion whose mean over the channels is 1.
+    stack_flux : float
+        As `star_flux`, in an aperture of the mean width of the channels: that of the stack.
     """
 
     radius_px: Floats
@@ -39,7 +41,8 @@ class Curves:
     elements: Floats
     throughput: Floats
     star_flux: float
-    contrast: float = 1.0
+    contrast: float
+    stack_flux: float
 
 
 def stacked(images: Frames, weights: Floats | None = None) -> Frames:
@@ -120,18 +123,19 @@ def corrected_image(images: Sequence[NDArray[Any]], curves: Sequence[Curves]) ->
     -------
     array of float32, shape (y, x)
         A companion of the assumed spectrum and mean contrast `c` has `c` times the mean
-        aperture flux of the star. Each channel is an estimate of that, weighted by its inverse
-        variance; a channel in which throughput is below `MIN_THROUGHPUT` does not count, and
-        NaN is where none does.
+        flux of the star in an aperture of the mean width. Each channel is an estimate of
+        that, weighted by its inverse variance; a channel in which throughput is below
+        `MIN_THROUGHPUT` does not count, and NaN is where none does.
     """
-    mean_flux = float(np.mean([curve.star_flux for curve in curves]))
+    mean_flux = float(np.mean([curve.stack_flux for curve in curves]))
     radius = radius_map((images[0].shape[0], images[0].shape[1]))
     total, weights = np.zeros(images[0].shape), np.zeros(images[0].shape)
     for image, curve in zip(images, curves, strict=True):
         good = np.isfinite(curve.throughput) & (curve.throughput >= MIN_THROUGHPUT)
-        response = np.where(good, curve.throughput, np.nan) * curve.star_flux * curve.contrast
+        arriving = np.where(good, curve.throughput, np.nan) * curve.contrast
+        response = arriving * curve.stack_flux
         with np.errstate(divide="ignore"):
-            precision = np.where(good, response / curve.noise, 0.0)
+            precision = np.where(good, arriving * curve.star_flux / curve.noise, 0.0)
         known = np.isfinite(curve.noise) & (curve.noise > 0) & good & (curve.contrast > 0)
         if not known.any():
             continue
@@ -163,7 +167,7 @@ def stacked_throughput(curves: Sequence[Curves], weights: Floats | None = None) 
         Flux of the companion in the stack over that without any loss, see `stacked_flux`.
     """
     shares = _shares(curves, weights)
-    flux = np.array([curve.star_flux * curve.contrast for curve in curves])
+    flux = np.array([curve.stack_flux * curve.contrast for curve in curves])
     each = np.stack([curve.throughput for curve in curves])
     # A channel without light of the companion has no throughput, and needs none.
     arriving = np.where(flux[:, None] == 0, 0.0, flux[:, None] * each)
@@ -172,7 +176,7 @@ def stacked_throughput(curves: Sequence[Curves], weights: Floats | None = None) 
 
 def stacked_flux(curves: Sequence[Curves], weights: Floats | None = None) -> Floats:
     """Aperture flux in the stack of a companion of mean contrast 1, were nothing lost."""
-    flux = np.array([curve.star_flux * curve.contrast for curve in curves])
+    flux = np.array([curve.stack_flux * curve.contrast for curve in curves])
     return np.asarray((_shares(curves, weights) * flux[:, None]).sum(axis=0))
 
 

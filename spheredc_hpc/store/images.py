@@ -64,6 +64,8 @@ class Level2Images:
         Throughput-corrected contrast of each source and its 1-sigma error.
     residuals : ndarray or None, shape (wavelength, time, y, x)
         Derotated residual frames, on request.
+    residual_mjd : ndarray or None, shape (time,)
+        Mid-exposure dates of those frames [d]: rejected ones are not among them.
     image_throughput : ndarray or None, shape (separation,)
         Fraction of a companion's flux that survives in the stack.
     throughput_t_type, contrast_t_type, image_contrast_t_type : ndarray or None
@@ -96,6 +98,7 @@ class Level2Images:
     fwhm_px: Floats
     star_flux: Floats
     residuals: Images | None = None
+    residual_mjd: Floats | None = None
     image_throughput: Floats | None = None
     throughput_t_type: Floats | None = None
     contrast_t_type: Floats | None = None
@@ -121,6 +124,7 @@ _DIMENSIONS: dict[str, tuple[str, ...]] = {
     "separation_mas": ("separation",),
     "mask": ("y", "x"),
     "residuals": ("wavelength", "time", "y", "x"),
+    "residual_mjd": ("time",),
     "throughput_t_type": ("wavelength", "separation"),
     "contrast_t_type": ("statistic", "wavelength", "separation"),
     "image_contrast_t_type": ("statistic", "separation"),
@@ -135,7 +139,9 @@ _DIMENSIONS: dict[str, tuple[str, ...]] = {
     "fwhm_px": ("wavelength",),
     "star_flux": ("wavelength",),
 }
-_COORDINATES = ("separation_mas", "wavelength_um", "pixel_scale_mas", "fwhm_px", "modes")
+_COORDINATES = frozenset(
+    {"separation_mas", "residual_mjd", "wavelength_um", "pixel_scale_mas", "fwhm_px", "modes"}
+)
 _OPTIONAL = frozenset(f.name for f in fields(Level2Images) if f.default is None)
 # Contrasts are stored a second time in magnitudes, for those who read them so.
 _IN_MAGNITUDES = ("contrast", "image_contrast", "contrast_t_type", "image_contrast_t_type")
@@ -149,6 +155,7 @@ _UNITS = {
     "wavelength_um": "um",
     "pixel_scale_mas": "mas/px",
     "fwhm_px": "px",
+    "residual_mjd": "d",
     "star_flux": "adu/s",
 }
 

@@ -97,6 +97,7 @@ def test_blind_search_finds_all_companions_and_nothing_else(results):
 
 def test_classical_adi_claims_only_real_companions(results):
     images = results["cadi"].images
+    assert len(images.sources) >= 1
     for row in images.sources:
         named = dict(zip(SOURCE_COLUMNS, row, strict=True))
         offsets = [

@@ -1,0 +1,127 @@
+"""What a product holds besides its images: consistency of maps, dates, verdicts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import synthetic_sequence
+
+from spheredc_hpc.config.recipe import ImagingSettings, Recipe
+from spheredc_hpc.errors import DataError
+from spheredc_hpc.kernels import buffers
+from spheredc_hpc.kernels.aperture import aperture_sum
+from spheredc_hpc.level2.engine import Method
+from spheredc_hpc.level2.false_alarms import SearchArea, false_alarm_of_maximum
+from spheredc_hpc.level2.forward import Fit
+from spheredc_hpc.level2.reduce import reduce
+from spheredc_hpc.level2.rows import Rows
+from spheredc_hpc.level2.scene import SceneMaker
+from spheredc_hpc.level2.sequence import prepare
+from spheredc_hpc.level2.sources import Source
+from spheredc_hpc.level2.stack import Curves, corrected_image
+from spheredc_hpc.level2.table import source_rows
+from spheredc_hpc.level2.transmission import Transmission
+from spheredc_hpc.model.product import Status
+from spheredc_hpc.registry import ALGORITHMS
+
+IMAGING = ImagingSettings(outer_mas=520, throughput_branches=1, throughput="frozen")
+
+
+@pytest.fixture(scope="module")
+def cube():
+    return synthetic_sequence.sequence(
+        seed=3, n_wave=2, n_time=40, side=101, companions=[(400.0, 70.0, (3e-4, 3e-4))]
+    )
+
+
+def recipe(combination="mean", **settings):
+    imaging = IMAGING.model_copy(update={"combination": combination, "keep_residuals": True})
+    return Recipe(algorithm="klip", imaging=imaging, settings=settings or {"n_modes": 5})
+
+
+def test_maps_of_several_mode_counts_leave_sources_out_of_the_noise(cube):
+    images = reduce(cube, recipe(n_modes=5, also_modes=[2])).images
+    assert images.modes.tolist() == [5, 2]
+    np.testing.assert_array_equal(images.cube_by_modes[0], images.cube)
+    np.testing.assert_array_equal(images.snr_by_modes[0], images.snr_gaussian)
+
+
+@pytest.mark.parametrize("combination", ["mean", "weighted", "median", "trimmed"])
+def test_scratch_files_change_no_bit(cube, combination, tmp_path, monkeypatch):
+    monkeypatch.setattr(buffers, "LEAST_BYTES", 1)
+    whole = reduce(cube, recipe(combination)).images
+    with buffers.scratch_arrays(tmp_path):
+        pieces = reduce(cube, recipe(combination)).images
+    for name in ("image", "cube", "snr", "contrast", "throughput", "sources", "residuals"):
+        np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name), err_msg=name)
+
+
+def test_residuals_say_which_exposures_they_are(cube):
+    science = cube.science.copy()
+    science[:, [4, 17]] = np.nan
+    images = reduce(replace(cube, science=science), recipe()).images
+    assert images.residuals.shape[1] == 38
+    np.testing.assert_array_equal(images.residual_mjd, np.delete(cube.mjd, [4, 17]))
+
+
+def test_a_channel_whose_frames_are_all_equal_has_no_limit(cube):
+    science = cube.science.copy()
+    science[1] = science[1, :1]
+    result = reduce(replace(cube, science=science), recipe())
+    assert result.status is Status.FLAGGED
+    assert "LIMITS_MISSING" in result.flags
+    assert np.isnan(result.images.contrast[:, 1]).all()
+    assert np.isfinite(result.images.contrast[:, 0]).any()
+
+
+def test_contrast_of_a_source_behind_the_mask_is_not_told(cube):
+    method = Method(ALGORITHMS["noadi"], ALGORITHMS["noadi"].settings(), "mean")
+    rows = [Rows.of_channel(channel) for channel in prepare(cube, IMAGING).channels]
+    scene = SceneMaker(rows, method).scene()
+    coronagraph = Transmission("N_ALC_YJH_S", "IRDIS")
+    # The mask lets a tenth through at 72 mas.
+    sources = [source_at(separation / scene.pixel_scale_mas) for separation in (65.0, 400.0)]
+    found = source_rows(coronagraph, scene, sources)
+    assert np.isnan(found.contrast[0]).all()
+    assert np.isnan(found.contrast_err[0]).all()
+    passed = coronagraph.at([400.0])[0]
+    np.testing.assert_allclose(found.contrast[1], 1e-4 / passed)
+
+
+def source_at(radius_px):
+    nothing = np.zeros((4, 0))
+    fit = Fit(radius_px, 0.0, np.full(2, 1e-4), nothing, nothing[:2], True, True)
+    return Source(fit, 1e-4 * np.eye(4), np.array([9.0, 6.0, 7.0]))
+
+
+def test_a_scale_that_is_no_number_is_an_error_of_the_data(cube):
+    with pytest.raises(DataError, match="pixel scale"):
+        reduce(replace(cube, pixel_scale_mas=np.array([12.25, np.nan])), recipe())
+
+
+def test_thresholds_beyond_all_floats_are_never_reached_by_noise():
+    area = SearchArea(4.0, 100.0, 4.0, 3.0)
+    with np.errstate(invalid="raise", divide="raise", over="raise"):
+        assert false_alarm_of_maximum(1e3, area) < 1e-100
+
+
+def test_the_corrected_image_refers_to_the_aperture_of_the_mean_width():
+    widths, contrast = np.array([3.0, 5.0]), 1e-3
+    stars = [1e6 * synthetic_sequence.gaussian((81, 81), 40, 40, width) for width in widths]
+    place = [synthetic_sequence.gaussian((81, 81), 60, 40, width) for width in widths]
+    images = [(contrast * 1e6 * spot).astype(np.float32) for spot in place]
+    radius = np.arange(1.0, 41.0)
+
+    def flux(image, x, diameter):
+        return aperture_sum(image, x, 40, diameter / 2)
+
+    curves = [
+        Curves(
+            radius, np.full(40, noise), np.full(40, 20.0), np.ones(40),
+            flux(star, 40, width), 1.0, flux(star, 40, 4.0),
+        )
+        for star, width, noise in zip(stars, widths, (1.0, 3.0), strict=True)
+    ]  # fmt: skip
+    corrected = corrected_image(images, curves)
+    expected = contrast * np.mean([flux(star, 40, 4.0) for star in stars])
+    assert flux(corrected, 60, 4.0) == pytest.approx(expected, rel=1e-4)
