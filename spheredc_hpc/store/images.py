@@ -139,8 +139,13 @@ _DIMENSIONS: dict[str, tuple[str, ...]] = {
     "fwhm_px": ("wavelength",),
     "star_flux": ("wavelength",),
 }
-_COORDINATES = frozenset(
-    {"separation_mas", "residual_mjd", "wavelength_um", "pixel_scale_mas", "fwhm_px", "modes"}
+_COORDINATES = (
+    "separation_mas",
+    "residual_mjd",
+    "wavelength_um",
+    "pixel_scale_mas",
+    "fwhm_px",
+    "modes",
 )
 _OPTIONAL = frozenset(f.name for f in fields(Level2Images) if f.default is None)
 # Contrasts are stored a second time in magnitudes, for those who read them so.
