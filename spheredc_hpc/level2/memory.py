@@ -89,7 +89,7 @@ def predicted_mb(shape: Shape, recipe: Recipe, threads: int = 1, *, scratch: boo
     Returns
     -------
     float
-        Resident memory of the process [MB]: what was measured, to about a quarter.
+        Resident memory of the process [MB]: within 12 % of what was measured (`docs/memory.md`).
     """
     law = memory_law(shape.cube, recipe, scratch=scratch)
     return law.mb(shape.frames + shape.references, threads)
