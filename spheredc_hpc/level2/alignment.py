@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from spheredc_hpc.errors import DataError
+from spheredc_hpc.kernels import buffers
 from spheredc_hpc.kernels.inject import Rotation
+from spheredc_hpc.kernels.parallel import blocks
 from spheredc_hpc.kernels.polar import radius_map
-from spheredc_hpc.kernels.warp import warp_frames
+from spheredc_hpc.kernels.warp import TAPS, warp_frames
 from spheredc_hpc.level2.rows import Rows, RowTable
 from spheredc_hpc.level2.sequence import Channel
-from spheredc_hpc.level2.zones import BORDER_PX
+from spheredc_hpc.level2.zones import BLOCK_FRAMES, BORDER_PX
 
 Floats = NDArray[np.float64]
 Frames = NDArray[np.float32]
@@ -22,6 +25,10 @@ Mask = NDArray[np.bool_]
 
 # Native pixels next to those without data that are not trusted after an interpolation [px].
 _MARGIN_PX = 2
+# Native pixels at the border of frames, where what is beyond it would take part [px].
+_EDGE_PX = 4
+# Pixels that the filter of the interpolation reaches beyond the border [px].
+_TAPS = TAPS["accurate"] // 2
 # What a channel shows inside of its own inner radius, for interpolation at that radius [px].
 _INNER_BORDER_PX = 2.0
 
@@ -88,16 +95,18 @@ def aligned_rows(channels: Sequence[Channel]) -> Rows:
     shared = covered.all(axis=0) & (radius >= max(inner)) & (radius <= min(outer))
     if not shared.any():
         raise DataError("the channels have no pixel in common when their speckles are aligned")
-    frames = np.empty((len(channels) * n_time, side, side), np.float32)
+    frames = buffers.empty((len(channels) * n_time, side, side))
     gain = np.ones(len(channels))
     for k, (channel, scale) in enumerate(zip(channels, scales, strict=True)):
         part = frames[k * n_time : (k + 1) * n_time]
-        warp_frames(extended(channel.frames, channel.common), 0.0, 1 / scale, out=part)
-        part[:, ~covered[k]] = 0
+        _rescale(channel, float(scale), covered[k], part)
         gain[k] = 1 / brightness(part, shared)
     gain /= gain[0]
     for k in range(1, len(channels)):
-        frames[k * n_time : (k + 1) * n_time] *= np.float32(gain[k])
+        for block in blocks(n_time, BLOCK_FRAMES):
+            frames[k * n_time : (k + 1) * n_time][block] *= np.float32(gain[k])
+            buffers.release(frames)
+    channels = _with_assumed_fluxes(channels, scales, gain)
     # Beyond the zone only what an interpolation at its edge may ask for.
     common = covered.any(axis=0) & (radius <= max(outer) + BORDER_PX)
     return Rows(
@@ -115,30 +124,72 @@ def aligned_rows(channels: Sequence[Channel]) -> Rows:
 
 def brightness(frames: Frames, area: Mask) -> float:
     """Root mean square of the mean frame over some pixels; 1 where that is nothing."""
-    mean = frames[:, area].mean(axis=0, dtype=np.float64)
+    total = np.zeros(np.count_nonzero(area))
+    for block in blocks(frames.shape[0], BLOCK_FRAMES):
+        total += frames[block][:, area].sum(axis=0, dtype=np.float64)
+        buffers.release(frames)
+    mean = total / frames.shape[0]
     level = float(np.sqrt((mean**2).mean()))
     return level if level > 0 else 1.0
 
 
-def extended(frames: Frames, common: Mask) -> Frames:
-    """Give pixels without data the value of the nearest one with data: no step to ring at."""
-    if common.all() or not common.any():
-        return frames
-    nearest = ndimage.distance_transform_edt(~common, return_distances=False, return_indices=True)
-    return np.asarray(frames[:, nearest[0], nearest[1]])
+def _rescale(channel: Channel, scale: float, covered: Mask, out: Frames) -> None:
+    """Interpolate the frames of a channel on the common grid, some at a time."""
+    side, border = covered.shape[0], _TAPS if scale < 1 else 0
+    # What interpolation asks for beyond the data is the nearest pixel with data: there is no step
+    # to ring at, neither at a hole nor at the edge of the frames.
+    wide = np.pad(channel.common, border)
+    rows, columns = ndimage.distance_transform_edt(
+        ~wide, return_distances=False, return_indices=True
+    )
+    rows, columns = np.clip(rows - border, 0, side - 1), np.clip(columns - border, 0, side - 1)
+    for block in blocks(out.shape[0], BLOCK_FRAMES):
+        frames = np.ascontiguousarray(channel.frames[block][:, rows, columns])
+        out[block] = warp_frames(frames, 0.0, 1 / scale, side_out=side)
+        out[block][:, ~covered] = 0
+        buffers.release(out)
+        buffers.release(channel.frames)
+
+
+def _with_assumed_fluxes(
+    channels: Sequence[Channel], scales: Floats, gain: Floats
+) -> Sequence[Channel]:
+    """Give stars without calibration the flux that their halo tells.
+
+    The halo of a star of equal flux is the fainter, the more pixels it is spread over.
+    """
+    share = gain * scales**2
+    fluxes = np.array([channel.star.unit_flux for channel in channels]) * share
+    known = np.array([channel.star.calibrated for channel in channels])
+    level = float(fluxes[known].mean()) if known.any() else 1.0
+    return [
+        channel
+        if channel.star.calibrated
+        else replace(channel, star=channel.star.of_flux(level / float(part)))
+        for channel, part in zip(channels, share, strict=True)
+    ]
 
 
 def _covered(channel: Channel, scale: float, radius: Floats) -> Mask:
     """Pixels of the common grid on which a channel has data that may be used."""
     side = radius.shape[0]
     disc = radius_map((2 * _MARGIN_PX + 1,) * 2) <= _MARGIN_PX
-    # The border of the frames counts as without data only where the grid reaches beyond it.
+    # The border of the frames counts as without data only where something is interpolated there.
     trusted = ndimage.binary_erosion(channel.common, disc, border_value=1)
+    if scale < 1:
+        trusted[_edge(side)] = False
     at = np.rint((np.arange(side) - side // 2) / scale).astype(int) + side // 2
     inside = (at >= 0) & (at < side)
     at = np.clip(at, 0, side - 1)
     found = trusted[np.ix_(at, at)] & inside[:, None] & inside[None, :]
     return np.asarray(found & (radius >= channel.inner_px * scale - _INNER_BORDER_PX))
+
+
+def _edge(side: int) -> Mask:
+    """Pixels next to the border of the frames."""
+    edge = np.ones((side, side), bool)
+    edge[_EDGE_PX : side - _EDGE_PX, _EDGE_PX : side - _EDGE_PX] = False
+    return edge
 
 
 def _table(channels: Sequence[Channel], scales: Floats, gain: Floats) -> RowTable:

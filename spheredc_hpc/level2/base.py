@@ -102,8 +102,17 @@ class ArrayBase:
         return xp.concat([values - mean, mean])
 
     def columns(self, index: Indices) -> Array:
-        """Columns of the given flat pixel indices, shape (n_row, n); a view where it can be."""
+        """Columns of the given flat pixel indices, shape (n_row, n); a view where it can be.
+
+        Raises
+        ------
+        IndexError
+            If one of them is not held.
+        """
         place = self.place[index]
+        if place.size and place.min() < 0:
+            lost = int(np.count_nonzero(place < 0))
+            raise IndexError(f"{lost} of {place.size} pixels are not among those of the base")
         if place.size and place[-1] - place[0] + 1 == place.size and np.all(np.diff(place) == 1):
             return self.values[:, int(place[0]) : int(place[-1]) + 1]
         xp = array_namespace(self.values)

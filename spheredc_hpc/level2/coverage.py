@@ -23,6 +23,8 @@ Mask = NDArray[np.bool_]
 # one more for each of so many pixels of width.
 _LEVELS = 3
 _LEVEL_PX = 16.0
+# An order of channels serves a pixel if this share of those that cover it come first.
+_SERVED = 0.5
 # A part below this share of the pixels of its zone is not worth a solution of its own: its pixels
 # go with the part that fewer channels share.
 _LEAST_SHARE = 0.05
@@ -65,8 +67,8 @@ def split_by_coverage(
 
     Notes
     -----
-    The number of parts is bounded, so that where many channels end, some rows stay out of
-    pixels that they do cover; no pixel is lost by that.
+    The number of parts is bounded where channels end one after the other, so some rows stay out
+    of pixels that they do cover; no pixel is lost by that.
     """
     flat = covered.reshape(covered.shape[0], -1)
     parts: list[CoveredZone] = []
@@ -76,12 +78,29 @@ def split_by_coverage(
             continue
         merged: dict[bytes, CoveredZone] = {}
         for pixels in _sides(zone.subtraction, flat, covered.shape[-1]):
-            side_of = replace(zone, subtraction=pixels)
-            for part in _levels(side_of, flat, least, zone.subtraction.size):
+            for part in _cut(replace(zone, subtraction=pixels), flat, least, zone.subtraction.size):
                 key = part.channels.tobytes()
                 merged[key] = _joined(merged[key], part) if key in merged else part
         parts += merged.values()
-    return tuple(parts)
+    return _fitted_on_parts(parts, flat)
+
+
+def _fitted_on_parts(parts: Sequence[CoveredZone], flat: Mask) -> tuple[CoveredZone, ...]:
+    """Fit each part on pixels of any part that its channels cover; parts without any go."""
+    held: list[CoveredZone] = list(parts)
+    while True:
+        some = np.zeros(flat.shape[1], bool)
+        for part in held:
+            some[part.zone.subtraction] = True
+        fitted = []
+        for part in held:
+            wanted = part.zone.optimisation
+            use = some[wanted] & flat[part.channels][:, wanted].all(axis=0)
+            if use.any():
+                fitted.append(part._replace(zone=replace(part.zone, optimisation=wanted[use])))
+        if len(fitted) == len(held):
+            return tuple(fitted)
+        held = fitted
 
 
 def _joined(one: CoveredZone, other: CoveredZone) -> CoveredZone:
@@ -101,24 +120,50 @@ def _sides(pixels: Indices, flat: Mask, side: int) -> list[Indices]:
     return [part for part in (pixels[ring <= split], pixels[ring > split]) if part.size]
 
 
+def _cut(zone: Zone, flat: Mask, least: int, size: int) -> list[CoveredZone]:
+    """Cut one side of a zone of a size into parts of one set of channels each."""
+    count = flat[:, zone.subtraction].sum(axis=0)
+    left = zone.subtraction[count >= least]
+    parts: list[CoveredZone] = []
+    while left.size:
+        found = _levels(replace(zone, subtraction=left), flat, least, size)
+        if not found:
+            found = [_most_alike(replace(zone, subtraction=left), flat)]
+        parts += found
+        done = np.concatenate([part.zone.subtraction for part in found])
+        left = left[~np.isin(left, done, assume_unique=True)]
+    return parts
+
+
 def _levels(zone: Zone, flat: Mask, least: int, size: int) -> list[CoveredZone]:
-    """Parts of one side of a zone of a size, by the number of channels that cover them."""
+    """Parts by how many channels cover them, of pixels for which one order of channels serves."""
     here = flat[:, zone.subtraction]
     order = np.argsort(-here.sum(axis=1), kind="stable")
-    # How many channels, counted in this order, share the pixel.
+    # How many channels, counted in this order, share the pixel: all that cover it where channels
+    # end one after the other, few where one of the first has a hole.
     shared = np.cumprod(here[order], axis=0).sum(axis=0)
-    inside = np.isin(zone.subtraction, zone.optimisation)
+    good = (shared >= least) & (shared >= _SERVED * here.sum(axis=0))
+    if not good.any():
+        return []
+    pixels, shared = zone.subtraction[good], shared[good]
+    inside = np.isin(pixels, zone.optimisation)
     kept = _worth_it(shared, _kept_levels(shared, inside, zone, least), _LEAST_SHARE * size)
     parts = []
     for number, level in enumerate(kept):
         above = kept[number + 1] if number + 1 < kept.size else np.inf
-        channels = np.sort(order[:level])
-        pixels = zone.subtraction[(shared >= level) & (shared < above)]
-        fitted = zone.optimisation[flat[channels][:, zone.optimisation].all(axis=0)]
-        if pixels.size and fitted.size:
-            part = replace(zone, subtraction=pixels, optimisation=fitted)
-            parts.append(CoveredZone(part, channels))
+        chosen = pixels[(shared >= level) & (shared < above)]
+        if chosen.size:
+            parts.append(CoveredZone(replace(zone, subtraction=chosen), np.sort(order[:level])))
     return parts
+
+
+def _most_alike(zone: Zone, flat: Mask) -> CoveredZone:
+    """Pixels that the most frequent set of channels covers."""
+    here = flat[:, zone.subtraction]
+    sets, count = np.unique(here, axis=1, return_counts=True)
+    channels = np.flatnonzero(sets[:, np.argmax(count)])
+    pixels = zone.subtraction[here[channels].all(axis=0)]
+    return CoveredZone(replace(zone, subtraction=pixels), channels)
 
 
 def _kept_levels(shared: Indices, inside: Mask, zone: Zone, least: int) -> Indices:

@@ -71,14 +71,14 @@ class Device:
         Raises
         ------
         ResourceError
-            If a GPU is asked for and there is none.
+            If a GPU is asked for, the algorithm could use it, and there is none.
         """
         if asked == "cpu":
             return cls()
-        card = find_card()
         if traits_of(entry.run).coefficients is None:
             logger.warning("%s has no coefficients: the CPU reduces", entry.name)
             return cls(f"cpu ({entry.name} has no coefficients)")
+        card = find_card()
         return cls(f"gpu {card.name}", card)
 
     def memory(self) -> AbstractContextManager[None]:

@@ -7,7 +7,6 @@ reference would subtract, decides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -18,7 +17,6 @@ from scipy.ndimage import map_coordinates
 
 from spheredc_hpc.config.base import Section
 from spheredc_hpc.kernels.aperture import aperture_sums
-from spheredc_hpc.kernels.polar import radius_map
 
 if TYPE_CHECKING:
     from spheredc_hpc.level2.regions import Zone
@@ -94,13 +92,6 @@ class Core:
         image[reach - half : reach + half + 1, reach - half : reach + half + 1] = psf[
             middle - half : middle + half + 1, middle - half : middle + half + 1
         ]
-        return cls._of_sums(np.asarray(aperture_sums(image, fwhm_px / 2)), fwhm_px)
-
-    @classmethod
-    def gaussian(cls, fwhm_px: float) -> Core:
-        """Tabulate a Gaussian."""
-        reach = int(np.ceil((_TABLE_END_FWHM + 1) * fwhm_px))
-        image = np.exp(-4 * np.log(2) * radius_map((2 * reach + 1,) * 2) ** 2 / fwhm_px**2)
         return cls._of_sums(np.asarray(aperture_sums(image, fwhm_px / 2)), fwhm_px)
 
     @classmethod
@@ -216,7 +207,6 @@ def allowed_rows(
     gram: Floats,
     core: Core,
     settings: ReferenceSettings,
-    cliques: Sequence[NDArray[np.int64]] | None = None,
     *,
     own: bool = True,
 ) -> Eligible:
@@ -234,8 +224,6 @@ def allowed_rows(
         Width of a companion and its overlap with a displaced copy.
     settings : ReferenceSettings
         Rules.
-    cliques : sequence of int arrays, optional
-        Sets of rows that may see each other; all if absent.
     own : bool
         Whether targets may serve each other; if not, only rows of the library do.
 
@@ -245,7 +233,7 @@ def allowed_rows(
     """
     targets = np.asarray(table.targets)
     shape = (targets.size, np.asarray(table.time).size)
-    seen = _within(cliques, targets, shape)
+    seen = np.ones(shape, bool)
     if not own:
         seen[:, targets] = False
     rule = settings.exclusion_fwhm is not None or settings.self_subtraction is not None
@@ -272,17 +260,6 @@ def allowed_rows(
     if settings.max_references is not None:
         allowed = _most_correlated(allowed, gram, targets, settings.max_references)
     return Eligible(allowed, int(short.size))
-
-
-def _within(
-    cliques: Sequence[NDArray[np.int64]] | None, targets: NDArray[Any], shape: tuple[int, int]
-) -> Mask:
-    if cliques is None:
-        return np.ones(shape, bool)
-    seen = np.zeros(shape, bool)
-    for clique in cliques:
-        seen[np.ix_(np.flatnonzero(np.isin(targets, clique)), clique)] = True
-    return seen
 
 
 def _most_correlated(

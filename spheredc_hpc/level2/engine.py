@@ -1,10 +1,4 @@
-"""Subtraction, derotation and combination of rows, and exact repetitions of it.
-
-A repetition is the whole reduction of changed rows: companions added to or taken out of
-the frames. It is needed over the whole image (throughput) or about one position (forward
-models); the second costs a hundredth of the first, because the traits of the algorithm tell
-what a change does.
-"""
+"""Subtraction, derotation and combination of rows; `patch` and `pushing` repeat it in places."""
 
 from __future__ import annotations
 

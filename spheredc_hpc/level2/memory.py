@@ -11,8 +11,10 @@ from spheredc_hpc.config.recipe import Recipe
 from spheredc_hpc.instrument.constants import default_constants
 from spheredc_hpc.level2.base import BLOCK_PIXELS
 from spheredc_hpc.level2.regions import ZoneSettings, zone_count
+from spheredc_hpc.level2.traits import traits_of
 from spheredc_hpc.level2.zones import BLOCK_FRAMES, BORDER_PX
 from spheredc_hpc.model.memory import CubeShape, MemoryLaw
+from spheredc_hpc.registry import ALGORITHMS
 from spheredc_hpc.store.cube import Level1Cube
 
 _BYTES = 4
@@ -38,6 +40,8 @@ _BLOCK_IMAGES = 8
 # A Gram matrix that waits, an element: half of float64. An operator while it is made.
 _GRAM_BYTES = 4
 _SOLVED_BYTES = 32
+# Copies of its zone that an algorithm without traits works on.
+_WORK = 6
 # Frames on their way from residuals to images, in memory where all of them are not.
 _BATCH = 128
 
@@ -123,12 +127,19 @@ def memory_law(cube: CubeShape, recipe: Recipe, *, scratch: bool = False) -> Mem
     row_mb = _BLOCKS * min(BLOCK_PIXELS, side**2 / zones) * _BYTES / _MB
     return MemoryLaw(
         fixed=fixed + (_BATCH * image_mb if scratch else 0.0),
-        frame=0.0 if scratch else stacks * image_mb,
+        frame=(_whole(recipe) * together / zones if scratch else stacks) * image_mb,
         pair=_SCENES * zones * _matrices_mb(cube, recipe, cube.channels, _BYTES),
         thread=row_mb + _BLOCK_IMAGES * image_mb,
         thread_frame=row_mb * together,
         thread_pair=_matrices_mb(cube, recipe, 1, _SOLVED_BYTES),
     )
+
+
+def _whole(recipe: Recipe) -> int:
+    """Count the copies of a zone in all its frames that an algorithm works on at once."""
+    traits = traits_of(ALGORITHMS[recipe.algorithm].run)
+    streamed = traits.coefficients is not None or traits.pixelwise or traits.framewise
+    return 0 if streamed else _WORK
 
 
 def _zones(cube: CubeShape, recipe: Recipe, outer_px: float) -> int:

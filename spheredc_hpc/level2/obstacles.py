@@ -10,10 +10,13 @@ from spheredc_hpc.config.recipe import TWO_STEP, Recipe
 from spheredc_hpc.level2.alignment import speckle_scales
 from spheredc_hpc.level2.diversity import Diversity
 from spheredc_hpc.level2.sequence import Sequence, field_rotation_deg
+from spheredc_hpc.level2.traits import most_modes, spanned_by_model
 from spheredc_hpc.level2.zones import all_equal
 
-# Algorithms that take nothing from other frames.
+# Algorithms that take nothing from other frames, and those for which frames of other stars have
+# no part of their own.
 _WITHOUT_REFERENCES = ("noadi", "profile")
+_WITHOUT_LIBRARY = ("llsg",)
 
 
 def obstacle(prepared: Sequence, recipe: Recipe, diversity: Diversity) -> str:
@@ -37,6 +40,8 @@ def obstacle(prepared: Sequence, recipe: Recipe, diversity: Diversity) -> str:
         return f"strategy {recipe.strategy} needs references of other stars and has none"
     if recipe.strategy == "none" and recipe.algorithm not in _WITHOUT_REFERENCES:
         return f"{recipe.algorithm} subtracts other frames: it needs a strategy other than none"
+    if diversity.library and recipe.algorithm in _WITHOUT_LIBRARY:
+        return f"{recipe.algorithm} splits frames by what they share: it has no use for references"
     reason = _spectral_obstacle(prepared) if diversity.wavelength else ""
     if reason:
         return f"strategy {recipe.strategy} {reason}"
@@ -102,20 +107,13 @@ def _mode_obstacle(prepared: Sequence, recipe: Recipe, diversity: Diversity) -> 
         return _too_many(recipe.settings, rows, "rows" if diversity.rotation else "channels")
     if diversity.library and not diversity.rotation:
         # References do not hold the frame itself: as many modes as there are may be removed.
-        modes = getattr(recipe.settings, "n_modes", 0)
+        modes = most_modes(recipe.settings)
         return f"{modes} modes of {library} references" if modes > library else ""
     rows = time + (library if diversity.library else 0)
     return _too_many(recipe.settings, rows, "frames")
 
 
 def _too_many(settings: Any, rows: int, what: str) -> str:
-    modes = getattr(settings, "n_modes", 0)
-    rules = getattr(settings, "references", None)
-    if rules is not None and (rules.exclusion_fwhm is not None or rules.self_subtraction):
-        # A frame is not among its own references: as many modes as these have leave the rest.
-        return ""
-    # A mean over the rows is one direction more; of what is left, the modes must leave something.
-    mean = getattr(settings, "centre", "temporal") == "temporal"
-    if modes >= rows - int(mean):
-        return f"{modes} modes of {rows} {what} leave nothing"
+    if spanned_by_model(settings) >= rows:
+        return f"{most_modes(settings)} modes of {rows} {what} leave nothing"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from spheredc_hpc.level2.limits import Limits, Rings, measure_limits
 from spheredc_hpc.level2.obstacles import obstacle
 from spheredc_hpc.level2.product import Outcome, level2_images, quality_of
 from spheredc_hpc.level2.references import References
+from spheredc_hpc.level2.rows import Rows
 from spheredc_hpc.level2.scene import Scene, SceneMaker
 from spheredc_hpc.level2.search import find_sources
 from spheredc_hpc.level2.spectrum import T_TYPE, companion_spectrum
@@ -121,7 +123,7 @@ def _reduced(
         return Level2Result(None, Status.REJECTED, (reason, *reasons))
     rows = device.moved(strategy.run(prepared))
     method = _method(recipe, prepared, constants, diversity)
-    maker = SceneMaker(rows, method, _gain(recipe, prepared, constants))
+    maker = SceneMaker(rows, method, _gain(recipe, rows, constants))
     full = maker.scene()
     alive = _something_left(full)
     if not alive.any():
@@ -180,17 +182,16 @@ def _left_out(prepared: sequence.Sequence) -> tuple[str, ...]:
     if not left:
         return ()
     named = ", ".join(left[:10]) + (" ..." if len(left) > 10 else "")
-    return (f"{len(left)} references with too few valid pixels: {named}",)
+    return (f"{len(left)} references with too few valid pixels or one value in all: {named}",)
 
 
-def _gain(
-    recipe: Recipe, prepared: sequence.Sequence, constants: Constants | None
-) -> Floats | None:
+def _gain(recipe: Recipe, rows: Iterable[Rows], constants: Constants | None) -> Floats | None:
     """Flux of a companion in each channel, if channels are to be weighted for it."""
-    if recipe.imaging.channels == "mean" or len(prepared.channels) == 1:
+    channels = [channel for one in rows for channel in one.channels]
+    if recipe.imaging.channels == "mean" or len(channels) == 1:
         return None
-    spectrum = companion_spectrum(recipe.imaging.companion_spectrum, prepared.channels, constants)
-    return np.array([one.star.unit_flux for one in prepared.channels]) * spectrum.contrast
+    spectrum = companion_spectrum(recipe.imaging.companion_spectrum, channels, constants)
+    return np.array([one.star.unit_flux for one in channels]) * spectrum.contrast
 
 
 def _separations(recipe: Recipe, scene: Scene) -> Floats:

@@ -114,7 +114,7 @@ class Library:
     labels : tuple of str
         References kept.
     left_out : tuple of str
-        References with too few valid pixels in some channel.
+        References with too few valid pixels or one value in all of them in some channel.
     """
 
     frames: tuple[Frames, ...]
@@ -146,8 +146,10 @@ def ready_library(references: References, window: zones.Window, area: zones.Mask
     """
     cut = references.frames[:, :, window.rows, window.columns]
     share = np.isfinite(cut[:, :, area]).mean(axis=2)
-    least = zones.MIN_FRAME_SHARE * np.median(share, axis=1, keepdims=True)
-    keep = np.all((share >= least) & (share > 0), axis=0)
+    blank = np.array(
+        [[zones.is_blank(f, np.isfinite(f) & area) for f in channel] for channel in cut]
+    )
+    keep = np.all((share >= zones.least_share(share)) & ~blank, axis=0)
     if not keep.any():
         raise DataError(f"none of {keep.size} references has valid pixels in the field")
     frames, common = [], []

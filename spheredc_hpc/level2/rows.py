@@ -37,7 +37,7 @@ class RowTable:
         Pixels of the common grid per native pixel: at most 1, and 1 where nothing was rescaled.
     flux : array of float64, shape (n,)
         Sum in an aperture of one FWHM of a companion of contrast 1, taken on native pixels in
-        the unit of the row; 1 where the star is not calibrated.
+        the unit of the row; assumed where the star is not calibrated.
     """
 
     channel: Indices

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +39,15 @@ class Star:
         Sum in an aperture of one FWHM [adu/s]; NaN where no PSF was taken.
     scatter : float
         Relative scatter of that sum between the exposures, of their mean.
+    assumed : float
+        What stands for the flux where no PSF was taken: the sum over the stamp's aperture.
     """
 
     stamp: Stamp
     fwhm_px: float
     flux: float
     scatter: float
+    assumed: float = 1.0
 
     @property
     def calibrated(self) -> bool:
@@ -53,8 +56,13 @@ class Star:
 
     @property
     def unit_flux(self) -> float:
-        """Aperture sum of a companion of contrast 1; 1 where the star is not calibrated."""
-        return self.flux if self.calibrated else 1.0
+        """Aperture sum of a companion of contrast 1; the assumed one without calibration."""
+        return self.flux if self.calibrated else self.assumed
+
+    def of_flux(self, flux: float) -> Star:
+        """Assume another flux; the star has to be one without calibration."""
+        stamp = Stamp.of(self.stamp.image * (flux / self.assumed))
+        return replace(self, stamp=stamp, assumed=flux)
 
 
 @dataclass(frozen=True)

@@ -92,19 +92,21 @@ def stack_weights(noise: Floats, gain: Floats) -> Floats:
     -------
     array of float64, shape (n_channel, n_radius)
         ``gain / noise**2``, summing to 1; where the noise of a channel is not known, that at
-        the nearest radius counts. Equal weights where no channel's noise is known.
+        the nearest radius counts. A channel without any has no weight; equal weights if none
+        has.
 
     Notes
     -----
     The residuals of channels that were subtracted from each other are correlated: the weights
     are those of independent ones. The noise of the stack is measured on the stack.
     """
-    filled = np.empty_like(noise)
+    filled = np.full(noise.shape, np.inf)
     for line, values in zip(filled, noise, strict=True):
         known = np.flatnonzero(np.isfinite(values) & (values > 0))
-        if not known.size:
-            return np.full(noise.shape, 1 / noise.shape[0])
-        line[:] = np.exp(np.interp(np.arange(values.size), known, np.log(values[known])))
+        if known.size:
+            line[:] = np.exp(np.interp(np.arange(values.size), known, np.log(values[known])))
+    if not np.isfinite(filled).any():
+        return np.full(noise.shape, 1 / noise.shape[0])
     weights = gain[:, None] / filled**2
     return np.asarray(weights / weights.sum(axis=0, keepdims=True))
 

@@ -15,6 +15,7 @@ from spheredc_hpc.kernels.parallel import blocks, map_ordered
 from spheredc_hpc.level2.base import BLOCK_PIXELS
 from spheredc_hpc.level2.solve import restricted
 from spheredc_hpc.level2.zonal import Zonal
+from spheredc_hpc.level2.zones import BLOCK_FRAMES
 
 Array = Any
 Floats = NDArray[np.float64]
@@ -49,14 +50,10 @@ class Subtraction(Zonal):
         if self.linear:
             return self._by_coefficients(count)
         flat = buffers.zeros((targets.size, side * side))
-        if self.traits.framewise:
-            put_columns(flat, self.base.order, self.run_on(self.base.values)[targets])
-        else:
-            for number, zone in enumerate(self.zones):
-                columns = np.ascontiguousarray(self.base.columns(zone.subtraction))
-                put_columns(flat, zone.subtraction, self.run_on(columns, number)[targets])
-        self.base.release()
-        buffers.release(flat)
+        for own, pixels, values in self._frames() if self.traits.framewise else self._zones():
+            put_columns(flat, pixels, values, np.searchsorted(targets, own))
+            self.base.release()
+            buffers.release(flat)
         return flat.reshape(-1, side, side)
 
     def _by_coefficients(self, count: int) -> Array:
@@ -147,6 +144,30 @@ class Subtraction(Zonal):
 
     # ---------------------------------------------------------------- methods without coefficients
 
+    def _zones(self) -> Iterator[tuple[Indices, Indices, Frames]]:
+        """Targets, pixels and residuals, zone by zone; some pixels at a time where that may be."""
+        targets = self.rows.table.targets
+        for number, zone in enumerate(self.zones):
+            size = zone.subtraction.size
+            for piece in blocks(size, BLOCK_PIXELS if self.traits.pixelwise else size):
+                pixels = zone.subtraction[piece]
+                columns = np.ascontiguousarray(self.base.columns(pixels))
+                yield targets, pixels, self.run_on(columns, number)[targets]
+
+    def _frames(self) -> Iterator[tuple[Indices, Indices, Frames]]:
+        """Targets, pixels and residuals, some frames of a channel at a time."""
+        for channel, own in self._targets_of_channels():
+            for piece in blocks(own.size, BLOCK_FRAMES):
+                some = own[piece]
+                found = self._run_on_frames(self.base.values[some], channel)
+                yield some, self.base.order, found
+
+    def _targets_of_channels(self) -> Iterator[tuple[int, Indices]]:
+        targets = self.rows.table.targets
+        channel = self.rows.table.channel[targets]
+        for one in np.unique(channel):
+            yield int(one), targets[channel == one]
+
     def run_on(self, columns: Frames, zone: int = 0) -> Frames:
         """Run the algorithm as it is on all rows of some pixels of a zone.
 
@@ -164,7 +185,10 @@ class Subtraction(Zonal):
         """
         settings = self.method.settings
         if self.traits.framewise:
-            return self._run_on_frames(columns)
+            out = np.zeros_like(columns)
+            for channel, own in self._targets_of_channels():
+                out[own] = self._run_on_frames(columns[own], channel)
+            return out
         if self.rows.then is None:
             return self._run_by_groups(columns, self.cliques(zone), settings)
         left = self._run_by_groups(columns, self.cliques(zone), self.method.first or settings)
@@ -183,16 +207,12 @@ class Subtraction(Zonal):
             out[targets] = np.asarray(found, np.float32)
         return out
 
-    def _run_on_frames(self, columns: Frames) -> Frames:
-        """Run on the targets of each channel: pixels without data are those it does not cover."""
-        side, targets = self.rows.side, self.rows.table.targets
-        out = np.zeros_like(columns)
-        for channel in np.unique(self.rows.table.channel[targets]):
-            own = targets[self.rows.table.channel[targets] == channel]
-            whole = np.zeros((own.size, side * side), np.float32)
-            whole[:, self.base.order] = columns[own]
-            if self.rows.covered is not None:
-                whole[:, ~self.rows.covered[channel].ravel()] = 0
-            found = self.method.entry.run(whole.reshape(-1, side, side), None, self.method.settings)
-            out[own] = found.reshape(own.size, -1)[:, self.base.order]
-        return out
+    def _run_on_frames(self, columns: Frames, channel: int) -> Frames:
+        """Run on frames of a channel: pixels without data are those that it does not cover."""
+        side = self.rows.side
+        whole = np.zeros((columns.shape[0], side * side), np.float32)
+        whole[:, self.base.order] = columns
+        if self.rows.covered is not None:
+            whole[:, ~self.rows.covered[channel].ravel()] = 0
+        found = self.method.entry.run(whole.reshape(-1, side, side), None, self.method.settings)
+        return np.asarray(found, np.float32).reshape(columns.shape[0], -1)[:, self.base.order]

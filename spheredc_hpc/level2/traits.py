@@ -65,6 +65,24 @@ class LinearSettings(Section):
         return (0,)
 
 
+def spanned_by_model(settings: Any) -> int:
+    """Directions that the model of a row spans if the row is among those that serve it, or 0.
+
+    A mean over the rows is one direction more than the modes are. As many rows as that, or fewer,
+    are all in their model: it leaves nothing.
+    """
+    rules = getattr(settings, "references", None)
+    if rules is not None and (rules.exclusion_fwhm is not None or rules.self_subtraction):
+        return 0
+    return most_modes(settings) + int(getattr(settings, "centre", "none") == "temporal")
+
+
+def most_modes(settings: Any) -> int:
+    """Largest number of modes that settings ask for."""
+    counts: tuple[int, ...] = getattr(settings, "also_modes", ())
+    return max(getattr(settings, "n_modes", 0), *counts, 0)
+
+
 @dataclass(frozen=True)
 class Traits:
     """What is known of an algorithm.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -22,7 +22,6 @@ Array = Any
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Make = Callable[[Indices], Array]
 
 # A zone may end so far beyond the largest circle within the frames before images are masked frame
 # by frame; what little is beyond the circle is left out then [px].

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -24,7 +25,7 @@ from spheredc_hpc.level2.rows import Rows
 from spheredc_hpc.level2.sequence import Channel
 from spheredc_hpc.level2.solve import Block, Solver, one_step, restricted, two_steps
 from spheredc_hpc.level2.tracks import Companion, groups_of, pieces_of
-from spheredc_hpc.level2.traits import LinearSettings, traits_of
+from spheredc_hpc.level2.traits import LinearSettings, spanned_by_model, traits_of
 from spheredc_hpc.registry import Entry
 
 Array = Any
@@ -108,7 +109,12 @@ class Zonal:
         every = np.arange(len(rows.channels))
         self.parts = tuple(CoveredZone(zone, every) for zone in planned)
         if rows.covered is not None:
-            self.parts = split_by_coverage(planned, rows.covered, rows.least_channels)
+            self.parts = split_by_coverage(planned, rows.covered, self._least_channels())
+        if not self.parts:
+            raise DataError(
+                f"{method.entry.name}: no zone is left, nowhere do enough channels have data where "
+                "they are subtracted and where they are fitted"
+            )
         self.zones = tuple(part.zone for part in self.parts)
         self.pixels = [_fitted_first(zone) for zone in self.zones]
         order = np.concatenate(self.pixels)
@@ -141,6 +147,15 @@ class Zonal:
         """Rows that take part in a zone, by sets that may see each other."""
         return restricted(self.rows.groups, self.members(zone))
 
+    def _least_channels(self) -> int:
+        """Channels that have to share a pixel, so that the model does not hold all of the rows."""
+        rows, settings = self.rows, self.method.settings
+        if rows.then is not None:
+            settings = self.method.first or settings
+        spans = spanned_by_model(settings) + 1
+        times = max(group.size for group in rows.groups) / len(rows.channels)
+        return max(rows.least_channels, min(math.ceil(spans / times), len(rows.channels)))
+
     def summed(self, zone: int) -> tuple[Indices, ...]:
         """List the sets of rows that `sums` goes with: the cliques, or all rows for two steps."""
         if self.rows.then is None:
@@ -162,8 +177,8 @@ class Zonal:
         return sums
 
     def picked(self, columns: Array, group: Indices) -> Array:
-        """Rows of a group and the mean row; a view if those are all."""
-        if group.size == self.base.n_row - 1:
+        """Rows of a group and the mean row; a view if those are all, in their order."""
+        if np.array_equal(group, np.arange(self.base.n_row - 1)):
             return columns
         xp = array_namespace(columns)
         return xp.take(columns, xp.asarray(self.with_mean(group)), axis=0)

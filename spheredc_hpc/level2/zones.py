@@ -14,7 +14,8 @@ from spheredc_hpc.store.cube import Level1Cube
 
 Mask = NDArray[np.bool_]
 
-# A frame needs this share of the valid pixels of the median frame, ...
+# A frame needs this share of the valid pixels that the frames at this quantile have, ...
+_USUAL = 0.9
 MIN_FRAME_SHARE = 0.8
 # ... a pixel must be valid in this share of the frames used; gaps are filled in time.
 MIN_PIXEL_SHARE = 0.8
@@ -116,10 +117,8 @@ def select_frames(cube: Level1Cube, window: Window, area: Mask) -> Selection:
         causes["rejected by Level 1"] = np.nan_to_num(marked) != 0
     found = [valid_share(cube, channel, window, area) for channel in range(cube.science.shape[0])]
     share, blank = (np.stack(values) for values in zip(*found, strict=True))
-    typical = np.median(share, axis=1, keepdims=True)
-    causes["with too few valid pixels"] = np.any(
-        (share < MIN_FRAME_SHARE * typical) | (share == 0), 0
-    )
+    used = ~np.any(list(causes.values()), axis=0)
+    causes["with too few valid pixels"] = np.any(share < least_share(share, used), axis=0)
     causes["of one value in all pixels"] = np.any(blank, 0)
     keep = np.ones(cube.mjd.shape, bool)
     reasons = []
@@ -130,6 +129,27 @@ def select_frames(cube: Level1Cube, window: Window, area: Mask) -> Selection:
             reasons.append(f"{fresh.size} frames {cause}: {numbers}")
         keep &= ~hit
     return Selection(keep, tuple(reasons))
+
+
+def least_share(share: NDArray[np.float64], used: Mask | None = None) -> NDArray[np.float64]:
+    """Share of valid pixels that a frame needs in each channel.
+
+    Parameters
+    ----------
+    share : array of float64, shape (n_channel, n_frame)
+        What the frames have.
+    used : array of bool, shape (n_frame,), optional
+        Frames that count; all if absent.
+
+    Returns
+    -------
+    array of float64, shape (n_channel, 1)
+        `MIN_FRAME_SHARE` of what the best tenth of the frames have: many bad frames do not
+        make their like the rule. More than nothing in any case.
+    """
+    counted = share if used is None or not used.any() else share[:, used]
+    usual = np.quantile(counted, _USUAL, axis=1, keepdims=True)
+    return np.maximum(MIN_FRAME_SHARE * usual, np.finfo(np.float64).tiny)
 
 
 def valid_share(
@@ -143,11 +163,11 @@ def valid_share(
         weight = cube.weight[channel, block, window.rows, window.columns]
         usable = np.isfinite(science) & (weight > 0) & area
         shares += [float(frame.sum() / area.sum()) for frame in usable]
-        blank += [_blank(frame, good) for frame, good in zip(science, usable, strict=True)]
+        blank += [is_blank(frame, good) for frame, good in zip(science, usable, strict=True)]
     return np.array(shares), np.array(blank)
 
 
-def _blank(frame: NDArray[np.float32], usable: Mask) -> bool:
+def is_blank(frame: NDArray[np.float32], usable: Mask) -> bool:
     """Whether all usable pixels have the same value; usually the first row of some tells."""
     for row, good in zip(frame, usable, strict=True):
         values = row[good]

@@ -147,8 +147,8 @@ def test_a_method_without_coefficients_refuses_frames_elsewhere(rows):
 
 
 def test_a_method_without_coefficients_is_given_to_the_cpu(monkeypatch, caplog):
+    found = Device.find("gpu", ALGORITHMS["cadi"])  # also where there is no card
     monkeypatch.setattr(device_module, "find_card", strict_card.StrictCard)
-    found = Device.find("gpu", ALGORITHMS["cadi"])
     assert found.card is None
     assert found.name == "cpu (cadi has no coefficients)"
     assert "the CPU reduces" in caplog.text

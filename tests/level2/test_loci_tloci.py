@@ -268,3 +268,14 @@ def test_a_companion_is_found_where_and_as_bright_as_it_is(cube, name):
     assert np.deg2rad(found["position_angle_deg"] - 70.0) == pytest.approx(0, abs=across)
     flux, flux_err = images.source_contrast[0, 0], images.source_contrast_err[0, 0]
     assert flux == pytest.approx(6e-4, abs=max(6e-5, 3 * flux_err))
+
+
+@pytest.mark.parametrize(
+    ("name", "rules"),
+    [("loci", {"exclusion_fwhm": None}), ("tloci", {"self_subtraction": None})],
+)
+def test_frames_that_would_be_fitted_by_themselves_are_refused(name, rules):
+    entry = ALGORITHMS[name]
+    with pytest.raises(ValidationError, match="exclusion_fwhm: 0 is all frames but itself"):
+        entry.settings(references=rules)
+    assert entry.settings(references={**rules, "exclusion_fwhm": 0}).references.exclusion_fwhm == 0

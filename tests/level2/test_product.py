@@ -10,19 +10,20 @@ from spheredc_hpc.config.recipe import ImagingSettings, Recipe
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.kernels import buffers
 from spheredc_hpc.kernels.aperture import aperture_sum
-from spheredc_hpc.level2.engine import Method
+from spheredc_hpc.level2.engine import Method, Reduction
 from spheredc_hpc.level2.false_alarms import SearchArea, false_alarm_of_maximum
 from spheredc_hpc.level2.forward import Fit
 from spheredc_hpc.level2.reduce import reduce
+from spheredc_hpc.level2.references import References
 from spheredc_hpc.level2.rows import Rows
 from spheredc_hpc.level2.scene import SceneMaker
 from spheredc_hpc.level2.sequence import prepare
 from spheredc_hpc.level2.sources import Source
-from spheredc_hpc.level2.stack import Curves, corrected_image
+from spheredc_hpc.level2.stack import Curves, corrected_image, stack_weights
 from spheredc_hpc.level2.table import source_rows
 from spheredc_hpc.level2.transmission import Transmission
 from spheredc_hpc.model.product import Status
-from spheredc_hpc.registry import ALGORITHMS
+from spheredc_hpc.registry import ALGORITHMS, STRATEGIES
 
 IMAGING = ImagingSettings(outer_mas=520, throughput_branches=1, throughput="frozen")
 
@@ -54,6 +55,34 @@ def test_scratch_files_change_no_bit(cube, combination, tmp_path, monkeypatch):
         pieces = reduce(cube, recipe(combination)).images
     for name in ("image", "cube", "snr", "contrast", "throughput", "sources", "residuals"):
         np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "strategy"),
+    [
+        ("cadi", "adi"),
+        ("profile", "adi"),
+        ("pca", "asdi"),
+        ("cadi", "sdi"),
+        ("profile", "asdi"),
+        ("pca", "ardi"),
+    ],
+)
+def test_scratch_files_change_no_bit_of_any_strategy(
+    cube, algorithm, strategy, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(buffers, "LEAST_BYTES", 1)
+    library = References.of_cube(cube, "other") if strategy == "ardi" else None
+    prepared = prepare(cube, IMAGING, library)
+    entry = ALGORITHMS[algorithm]
+    method = Method(entry, entry.settings(**({"n_modes": 3} if algorithm == "pca" else {})), "mean")
+    whole = [Reduction(rows, method).images() for rows in STRATEGIES[strategy].run(prepared)]
+    with buffers.scratch_arrays(tmp_path):
+        rows = STRATEGIES[strategy].run(prepare(cube, IMAGING, library))
+        assert all(isinstance(one.frames, np.memmap) for one in rows)
+        pieces = [Reduction(one, method).images() for one in rows]
+    for one, other in zip(pieces, whole, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_residuals_say_which_exposures_they_are(cube):
@@ -125,3 +154,10 @@ def test_the_corrected_image_refers_to_the_aperture_of_the_mean_width():
     corrected = corrected_image(images, curves)
     expected = contrast * np.mean([flux(star, 40, 4.0) for star in stars])
     assert flux(corrected, 60, 4.0) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_channel_without_noise_of_its_own_has_no_weight():
+    noise = np.array([[1.0, 1.0], [2.0, np.nan], [np.nan, np.nan]])
+    found = stack_weights(noise, np.ones(3))
+    np.testing.assert_allclose(found, [[0.8, 0.8], [0.2, 0.2], [0, 0]])
+    np.testing.assert_allclose(stack_weights(np.full((2, 3), np.nan), np.ones(2)), 0.5)

@@ -271,6 +271,13 @@ def test_as_many_modes_as_frames_are_rejected(small):
     assert "20 modes of 3 frames" in result.reasons[0]
 
 
+def test_modes_without_a_mean_may_be_one_less_than_the_frames(small):
+    few = with_frames(small, slice(0, None, 4))
+    result = reduce(few, small_recipe("nmf", n_modes=2))
+    assert result.status is not Status.REJECTED
+    assert "3 modes of 3 frames" in reduce(few, small_recipe("nmf", n_modes=3)).reasons[0]
+
+
 def test_bad_frames_are_left_out_and_named(small):
     science = small.science.copy()
     science[0, 3] = np.nan
@@ -280,6 +287,14 @@ def test_bad_frames_are_left_out_and_named(small):
     assert "FRAMES_REJECTED" in result.flags
     assert result.quality["frames_used"] == 10
     assert "too few valid pixels: 3, 7" in result.reasons[0]
+
+
+def test_many_bad_frames_do_not_make_their_like_the_rule(small):
+    science, quality = small.science.copy(), small.quality.copy()
+    science[:, :7, :, :55] = np.nan
+    result = reduce(replace(small, science=science, quality=quality), small_recipe("cadi"))
+    assert "7 frames with too few valid pixels: 0, 1, 2, 3, 4, 5, 6" in result.reasons[0]
+    assert result.images.mask.sum() == reduce(small, small_recipe("cadi")).images.mask.sum()
 
 
 def test_cube_without_data_is_an_error(small):

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spheredc_hpc.errors import DataError
 from spheredc_hpc.kernels.inject import Rotation, Stamp
+from spheredc_hpc.level2.base import ArrayBase
 from spheredc_hpc.level2.coverage import split_by_coverage
 from spheredc_hpc.level2.engine import Method, Reduction
 from spheredc_hpc.level2.regions import ZoneSettings, plan_zones
@@ -181,8 +183,6 @@ def test_parts_of_zones_share_no_pixel_and_lose_none_that_enough_channels_see():
             expected = covered.sum(axis=0) >= least
             seen = np.zeros(side * side, bool)
             seen[pixels] = True
-            # The order of channels is one of area: a pixel that only channels of different
-            # ends see is no one's. There are none here within the field.
             np.testing.assert_array_equal(seen.reshape(side, side)[mask], expected[mask])
             for part in parts:
                 for k in part.channels:
@@ -191,3 +191,75 @@ def test_parts_of_zones_share_no_pixel_and_lose_none_that_enough_channels_see():
         # Rows that stay out although they have data: a tenth at most.
         used = sum(part.zone.subtraction.size * part.channels.size for part in parts)
         assert used > 0.9 * covered[:, mask].sum()
+
+
+@pytest.mark.parametrize("scales", [np.ones(9), np.linspace(1.0, 0.6, 13), np.array([1.0, 0.955])])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"annulus_fwhm": 2.0},
+        {"annulus_fwhm": 1.0, "optimisation_fwhm": 2.0},
+        {"annulus_fwhm": 1.5, "optimisation_area": 300.0},
+    ],
+)
+def test_holes_in_single_channels_cost_no_pixel(scales, settings):
+    side = 101
+    y, x = np.mgrid[:side, :side] - side // 2
+    radius = np.hypot(x, y)
+    covered = np.stack([(radius <= 48 * s) & (radius >= 7 * s - 2) for s in scales])
+    rng = np.random.default_rng(2)
+    for k, s in enumerate(scales):
+        angle, r = rng.uniform(0, 2 * np.pi), rng.uniform(10, 26) * s
+        covered[k] &= np.hypot(x - r * np.cos(angle), y - r * np.sin(angle)) > 3
+    mask = (radius >= 7 * scales.min()) & (radius <= 45) & covered.any(axis=0)
+    zones = plan_zones(mask, 4.2, 45.0, 3.5, ZoneSettings(**settings), covered.any(axis=0))
+    for least in (1, 2):
+        parts = split_by_coverage(zones, covered, least)
+        pixels = np.concatenate([part.zone.subtraction for part in parts])
+        assert pixels.size == np.unique(pixels).size
+        seen = np.zeros(side * side, bool)
+        seen[pixels] = True
+        expected = covered.sum(axis=0) >= least
+        np.testing.assert_array_equal(seen.reshape(side, side)[mask], expected[mask])
+        for part in parts:
+            assert seen[part.zone.optimisation].all()
+            flat = covered[part.channels].reshape(part.channels.size, -1)
+            assert flat[:, part.zone.subtraction].all()
+            assert flat[:, part.zone.optimisation].all()
+            assert part.channels.size >= least
+
+
+def test_pixels_that_the_base_does_not_hold_are_not_given():
+    rows = make_rows()
+    base = Reduction(rows, method("pca", n_modes=1)).base
+    beyond = np.flatnonzero(base.place < 0)
+    assert beyond.size == 0
+    small = ArrayBase(rows.frames, np.arange(5, 20), centred=True)
+    with pytest.raises(IndexError, match="1 of 2 pixels"):
+        small.columns(np.array([4, 5]))
+
+
+@pytest.mark.parametrize("centre", ["temporal", "none"])
+def test_parts_that_the_model_would_span_get_no_residual(centre):
+    y, x = np.mgrid[:SIDE, :SIDE] - SIDE // 2
+    radius = np.hypot(x, y)
+    covered = np.stack([radius <= 13, radius <= 13, radius <= 7.5])
+    rows = make_rows(cliques=by_time(), covered=covered, least_channels=2)
+    found = Reduction(rows, method("pca", n_modes=1, centre=centre)).residuals()
+    two = (radius > 8) & (radius < 11)
+    # Two rows less their mean are one mode; without a mean one of two is left.
+    assert found[:, two].any() == (centre == "none")
+    level = np.abs(found[:, (radius > 4) & (radius < 7)]).mean()
+    assert level > 1e-3
+    if centre == "none":
+        served = found[rows.table.channel < 2][:, two]
+        assert np.abs(served).mean() > 1e-3
+
+
+def test_zones_that_no_channels_share_are_an_error():
+    x = np.mgrid[:SIDE, :SIDE][1] - SIDE // 2
+    covered = np.stack([x < -5, abs(x) <= 4, x > 5])
+    rows = make_rows(cliques=by_time(), covered=covered, least_channels=2)
+    with pytest.raises(DataError, match="no zone is left"):
+        Reduction(rows, method("pca", n_modes=1))

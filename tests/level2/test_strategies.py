@@ -443,9 +443,13 @@ def test_bad_references_are_left_out_and_gaps_closed(cube):
     frames = library.frames.copy()
     frames[:, 3] = np.nan
     frames[0, 5, 55:60, 70] = np.nan
+    frames[2, 7] = 5.0
     chosen = recipe("rdi", "pca", UNSEARCHED)
     result = reduce(cube, chosen, references=replace(library, frames=frames))
-    assert any("1 references with too few valid pixels: other:3" in r for r in result.reasons)
+    assert any(
+        "2 references with too few valid pixels or one value in all: other:3, other:7" in r
+        for r in result.reasons
+    )
     assert np.isfinite(result.images.cube[:, result.images.mask]).all()
 
 
@@ -479,6 +483,19 @@ def one_channel(cube, k=0):
     return replace(cube, **changes)
 
 
+def test_without_its_psf_a_channel_still_takes_part_in_the_throughput_of_the_others(empty):
+    psf = empty.psf.copy()
+    psf[1] = np.nan
+    whole, lame = (
+        reduce(cube, recipe("sdi", "klip", UNSEARCHED, n_modes=1)).images.throughput[0]
+        for cube in (empty, replace(empty, psf=psf))
+    )
+    seen = np.isfinite(whole)
+    assert whole[seen].min() < 0.9
+    # Its flux is told by its halo and its shape is a Gaussian: near enough.
+    np.testing.assert_allclose(lame[seen], whole[seen], rtol=0.1)
+
+
 @pytest.mark.parametrize("strategy", STRATEGY_NAMES)
 def test_one_channel_is_rejected_with_its_reason(empty, strategy):
     result = reduce(one_channel(empty), recipe(strategy))
@@ -506,5 +523,9 @@ def test_strategies_that_lack_what_they_need_are_rejected(empty):
     assert "4 modes of 5 channels leave nothing" in many.reasons[0]
     every = reduce(empty, recipe("sdi", "pca", n_modes=5, centre="none"))
     assert "5 modes of 5 channels leave nothing" in every.reasons[0]
+    also = reduce(empty, recipe("sdi", "pca", n_modes=1, also_modes=[4]))
+    assert "4 modes of 5 channels leave nothing" in also.reasons[0]
+    sparse = reduce(empty, recipe("rdi", "llsg"), references=references())
+    assert "llsg splits frames by what they share" in sparse.reasons[0]
     short = reduce(empty, recipe("rdi", "pca", n_modes=20), references=references())
     assert "20 modes of 12 references" in short.reasons[0]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from spheredc_hpc.errors import DataError
+from spheredc_hpc.kernels import buffers
 from spheredc_hpc.kernels.inject import Rotation
 from spheredc_hpc.level2.alignment import brightness
 from spheredc_hpc.level2.diversity import exploits
@@ -55,14 +56,18 @@ def with_references(prepared: Sequence) -> tuple[Rows, ...]:
         if not zone.any():
             raise DataError(f"channel {k}: the references have no valid pixel in the zone")
         level = brightness(own.frames, zone)
-        others = np.stack(
-            [f * np.float32(level / brightness(f[None], zone)) for f in library.frames[k]]
-        )
-        frames = np.concatenate([own.frames, others])
-        frames[:, ~common] = 0
-        found.append(
-            replace(own, frames=frames, common=common, zone=zone, table=_table(own, len(others)))
-        )
+        others = library.frames[k]
+        count = own.frames.shape[0]
+        frames = buffers.empty((count + others.shape[0], own.side, own.side))
+        for i in range(len(frames)):
+            other = others[i - count] if i >= count else None
+            factor = 1.0 if other is None else level / brightness(other[None], zone)
+            frames[i] = (own.frames[i] if other is None else other) * np.float32(factor)
+            frames[i][~common] = 0
+            buffers.release(frames)
+            buffers.release(own.frames)
+        table = _table(own, others.shape[0])
+        found.append(replace(own, frames=frames, common=common, zone=zone, table=table))
     return tuple(found)
 
 
