@@ -14,11 +14,10 @@ import pytest
 import synthetic_ifs
 import synthetic_sequence
 from device_cases import method, worst
+from real_card import card_or_skip
 
 from spheredc_hpc.config.recipe import ImagingSettings
-from spheredc_hpc.errors import ResourceError
 from spheredc_hpc.kernels.arrays import as_numpy
-from spheredc_hpc.kernels.device import find_card
 from spheredc_hpc.kernels.parallel import worker_threads
 from spheredc_hpc.level2.engine import Reduction
 from spheredc_hpc.level2.sequence import prepare
@@ -41,10 +40,7 @@ LINES = []
 
 @pytest.fixture(scope="module")
 def card():
-    try:
-        found = find_card()
-    except ResourceError as error:
-        pytest.skip(f"NO GPU, NOTHING IS TIMED: {error}")
+    found = card_or_skip()
     yield found
     title = f"{found.name} against {THREADS} CPU threads"
     head = f"{'case':44s} {'CPU s':>8s} {'GPU s':>8s} {'ratio':>6s}"

@@ -1,14 +1,9 @@
 """A real graphics card for the tests marked `gpu`, and a loud word where there is none."""
 
 import pytest
-
-from spheredc_hpc.errors import ResourceError
-from spheredc_hpc.kernels.device import find_card
+from real_card import card_or_skip
 
 
 @pytest.fixture(scope="session")
 def card():
-    try:
-        return find_card()
-    except ResourceError as error:
-        pytest.skip(f"NO GPU, NOTHING OF IT IS TESTED: {error}")
+    return card_or_skip()

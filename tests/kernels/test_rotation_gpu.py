@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from real_card import card_or_skip
 
 from spheredc_hpc.kernels.combine import combine_frames
 from spheredc_hpc.kernels.rotate import rotate_frames
@@ -13,6 +14,7 @@ ANGLES = [0.0, 12.0, -44.0, 90.0, 133.3, -170.0, 45.0]
 
 @pytest.fixture
 def cupy():
+    card_or_skip()
     return pytest.importorskip("cupy")
 
 
