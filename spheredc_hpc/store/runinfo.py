@@ -37,7 +37,7 @@ class Run:
             "started": self._utc,
             "wall_s": round(time.perf_counter() - self._started, 3),
             "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
-            "peak_rss_mb": round(peak_rss_bytes() / 2**20, 1),
+            "peak_rss_mb": round(peak_rss_bytes() / 1e6, 1),
             "threads": self.threads,
             "device": self.device,
             "executor": os.environ.get("SPHEREDC_EXECUTOR", "shell"),

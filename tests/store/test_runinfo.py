@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from spheredc_hpc.store.runinfo import Run, peak_rss_bytes
 
@@ -26,4 +27,10 @@ def test_memory_that_was_given_back_still_counts():
     held = np.ones(before + 64 * 2**20, np.uint8)
     size = held.nbytes
     del held
-    assert Run().finish()["peak_rss_mb"] * 2**20 > size
+    assert Run().finish()["peak_rss_mb"] * 1e6 > size
+
+
+def test_memory_is_written_in_units_of_a_million_bytes():
+    recorded = Run().finish()["peak_rss_mb"]
+    # Rounded to a tenth; in MiB it would be smaller by a twentieth.
+    assert recorded == pytest.approx(peak_rss_bytes() / 1e6, rel=0.01, abs=0.1)

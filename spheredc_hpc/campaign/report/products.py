@@ -117,6 +117,7 @@ def _read_run(root: Path, directory: Path, product_id: str) -> Run | None:
     except DataError:
         return None
     job = _read_benchmark(root / _beside(product_id, "benchmarks", ".tsv"))
+    job_mib = _cell(job, "max_rss")  # Snakemake calls it MB
     stages = {str(k): float(v) for k, v in dict(values.get("stages_s", {})).items()}
     return Run(
         started=str(values.get("started", "")),
@@ -129,7 +130,7 @@ def _read_run(root: Path, directory: Path, product_id: str) -> Run | None:
         peak_rss_mb=number(values.get("peak_rss_mb")),
         stages_s=stages,
         job_wall_s=_cell(job, "s"),
-        job_max_rss_mb=_cell(job, "max_rss"),
+        job_max_rss_mb=None if job_mib is None else job_mib * 2**20 / 1e6,
     )
 
 
