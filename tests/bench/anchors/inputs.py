@@ -7,7 +7,7 @@ needs NumPy only to read, SciPy to make.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -232,8 +232,3 @@ def _add_companions(frames: np.ndarray, angles_deg: np.ndarray, scene: Scene) ->
             ix, iy = round(x), round(y)
             spot = peak * _gaussian(2 * half + 1, scene.fwhm_px, x - ix, y - iy)
             frame[iy - half : iy + half + 1, ix - half : ix + half + 1] += spot
-
-
-def parameters(name: str) -> dict[str, object]:
-    """Numbers of a synthetic sequence, for the record."""
-    return asdict(SCENES[name])
