@@ -22,16 +22,21 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import records
+
 RECIPE = "level2:\n  pca-adi:\n    algorithm: pca\n"
 CLAIMED_SNR = 8.0
 
 
 def night(seed: int, work: Path) -> dict:
-    """Simulate and reduce the night of one seed; its measurements."""
-    folder = work / f"seed-{seed}"
-    kept = work / f"seed-{seed}.json"
-    if kept.is_file():
-        return json.loads(kept.read_text())
+    """Measurements of the night of one seed, made now or read back."""
+    return records.kept(work / f"seed-{seed}.json", lambda: made(seed, work / f"seed-{seed}"))
+
+
+def made(seed: int, folder: Path) -> dict:
+    """Simulate and reduce the night of one seed in a folder that is removed at the end."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     scenario = folder / "scenario.yaml"
@@ -43,7 +48,6 @@ def night(seed: int, work: Path) -> dict:
         *("--cores", "1", "--threads", "1", "--config", folder / "config.yaml"),
     )
     values = measure(folder)
-    kept.write_text(json.dumps(values) + "\n")
     shutil.rmtree(folder)
     return values
 

@@ -16,7 +16,6 @@ methane companion, the channels count in which it has at least a tenth of its pe
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +25,8 @@ from typing import NamedTuple
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import records
 
 PATTERNS = 3
 # S/N from which position and flux of each measurement are asked for, and what is asked.
@@ -201,10 +202,7 @@ def measured(case: Case) -> dict:
 
 def kept(case: Case, work: Path) -> dict:
     """Measurements of a case, made now or read back."""
-    path = work / case.name
-    if not path.is_file():
-        path.write_text(json.dumps(measured(case)) + "\n")
-    return json.loads(path.read_text())
+    return records.kept(work / case.name, lambda: measured(case))
 
 
 def figures(results: list[dict]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -350,3 +351,34 @@ def test_wanted_ratio_is_judged_only_on_its_inputs(bench):
 def test_numbers_keep_their_leading_digits(bench):
     shown = [bench.report.short(value) for value in (1234.5, 0.01234, 1.2e-6, 0.0, None)]
     assert shown == ["1234", "0.0123", "1.20e-06", "0", "-"]
+
+
+# ------------------------------------------------------------------ long runs
+
+
+@pytest.mark.parametrize("program", ["method_bias", "companion_bias"])
+def test_a_record_that_a_kill_cut_short_is_made_again(project_root, tmp_path, monkeypatch, program):
+    path = project_root / "tests" / "bench" / f"{program}.py"
+    spec = importlib.util.spec_from_file_location(f"{program}_under_test", path)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    spec.loader.exec_module(module)
+    if program == "method_bias":
+        made, given = "measured", (module.Case("irdis", "pca", "adi", 1, 0, 1.0), tmp_path)
+        keep = module.kept
+    else:
+        made, given, keep = "made", (1, tmp_path), module.night
+    monkeypatch.setattr(module, made, lambda *_: {"seconds": 1.5})
+    write = Path.write_text
+
+    def killed(self, text, **options):
+        write(self, text[: len(text) // 2], **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            keep(*given)
+    assert keep(*given) == {"seconds": 1.5}
+    (record,) = tmp_path.glob("*.json")
+    assert json.loads(record.read_text(encoding="utf-8")) == {"seconds": 1.5}
