@@ -28,9 +28,19 @@ MODULES = ("inputs", "cases", "compare", "measure", "memory", "report")
 @pytest.fixture
 def bench(project_root, monkeypatch):
     """The modules of the runner, which is no package of ours but a folder of programs."""
-    monkeypatch.syspath_prepend(str(project_root / "tests" / "bench"))
+    return imported(project_root, monkeypatch)
+
+
+def imported(root, patch):
+    """Import the modules afresh; they and the path to them go when the patch is undone."""
+    patch.syspath_prepend(str(root / "tests" / "bench"))
+    before = set(sys.modules)
     found = {name: importlib.import_module(f"anchors.{name}") for name in MODULES}
-    return SimpleNamespace(**found, run=importlib.import_module("run"))
+    found["run"] = importlib.import_module("run")
+    for name in set(sys.modules) - before:
+        if name == "run" or name.partition(".")[0] == "anchors":
+            patch.setitem(sys.modules, name, sys.modules.pop(name))
+    return SimpleNamespace(**found)
 
 
 @pytest.fixture
@@ -100,6 +110,18 @@ def test_failed_installation_is_not_taken_for_an_environment(maker, monkeypatch)
             maker.ensure("vip")
     maker.ensure("vip")
     assert maker.commands[0][-2] == "--without-pip"
+
+
+def test_modules_of_the_runner_are_gone_after_a_test(project_root):
+    before = set(sys.modules), sys.path.copy()
+    with pytest.MonkeyPatch.context() as patch:
+        first = imported(project_root, patch)
+        assert "run" in sys.modules
+    assert "run" not in sys.modules
+    assert not [name for name in set(sys.modules) - before[0] if name.startswith("anchors")]
+    assert sys.path == before[1]
+    with pytest.MonkeyPatch.context() as patch:
+        assert imported(project_root, patch).cases.BY_NAME is not first.cases.BY_NAME
 
 
 # ------------------------------------------------------------------ cases and inputs
@@ -274,9 +296,11 @@ def run_of_ours(bench, little, tmp_path, monkeypatch):
     return lambda *words: bench.run.main(["--threads", "1", "--output", str(tmp_path), *words])
 
 
-def test_run_measures_what_it_can_and_says_what_it_cannot(bench, run_of_ours, tmp_path, capsys):
+def test_run_measures_what_it_can_and_says_what_it_cannot(
+    bench, run_of_ours, tmp_path, monkeypatch, capsys
+):
     broken = replace(bench.cases.BY_NAME["snr_map"], name="rotation", theirs="nonsense")
-    bench.cases.BY_NAME["rotation"] = broken
+    monkeypatch.setitem(bench.cases.BY_NAME, "rotation", broken)
     assert run_of_ours("--cases", "rotation", "snr_map", "--quick") == 1
     record = json.loads((tmp_path / "benchmark.json").read_text(encoding="utf-8"))
     (row,) = record["rows"]
