@@ -107,6 +107,7 @@ class Bench:
             return None
         started = time.perf_counter()
         scratch = self.output / "arrays"
+        shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
         tasks = [Task(key, folder, threads) for key in (case.name, case.theirs)]
         logs = [self.output / "logs" / f"{side}.log" for side in ("ours", case.side)]
         try:
@@ -172,7 +173,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--threads", type=int, nargs="+", help="default: 1 2; quick: 1")
-    parser.add_argument("--cases", nargs="+", choices=BY_NAME, metavar="CASE", default=None)
+    parser.add_argument("--cases", nargs="+", metavar="CASE", help="only these cases")
     parser.add_argument("--inputs", nargs="+", metavar="INPUT", help="only these inputs")
     parser.add_argument("--quick", action="store_true", help="small inputs, few repetitions")
     parser.add_argument("--list", action="store_true", help="list the cases and stop")
@@ -181,6 +182,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options.threads = options.threads or ([1] if options.quick else [1, 2])
     if min(options.threads) < 1:
         parser.error("--threads must be 1 or more")
+    known_inputs = {name for case in CASES for name in (*case.inputs, *case.quick)}
+    for word, asked, known in (
+        ("case", options.cases, BY_NAME),
+        ("input", options.inputs, known_inputs),
+    ):
+        unknown = [name for name in asked or () if name not in known]
+        if unknown:
+            listed = ", ".join(sorted(known))
+            parser.error(f"no {word} {', '.join(unknown)}; there are {listed}")
+    if not options.list and not chosen(options):
+        kind = "quick run" if options.quick else "whole run"
+        parser.error(f"nothing to measure: no case asked for has such an input in a {kind}")
     return options
 
 
@@ -200,7 +213,6 @@ def main(arguments: list[str] | None = None) -> int:
         for case in CASES:
             sys.stdout.write(f"{case.name:18s} {PACKAGES[case.side]:9s} {case.title}\n")
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # workers end with the run
     output = options.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
     bench = Bench(output, options.quick)
@@ -218,4 +230,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # workers end with the run
     sys.exit(main())

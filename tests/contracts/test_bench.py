@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -292,6 +293,7 @@ def run_of_ours(bench, little, tmp_path, monkeypatch):
     monkeypatch.setitem(bench.cases.PACKAGES, "ours", "itself")
     case = bench.cases.Case("snr_map", "", "ours", "snr_map", ("little",), ("little",))
     monkeypatch.setitem(bench.cases.BY_NAME, "snr_map", case)
+    monkeypatch.setattr(bench.run, "CASES", (case,))
     bench.inputs.save(little, tmp_path / "inputs" / "little")
     return lambda *words: bench.run.main(["--threads", "1", "--output", str(tmp_path), *words])
 
@@ -314,6 +316,39 @@ def test_run_measures_what_it_can_and_says_what_it_cannot(
     assert "no case nonsense" in printed.out
     assert "| snr_map | little | itself |" in printed.out
     assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_arrays_of_a_killed_run_are_not_compared(bench, run_of_ours, tmp_path):
+    for side in ("ours", "theirs"):
+        (tmp_path / "arrays" / side).mkdir(parents=True)
+        np.save(tmp_path / "arrays" / side / "cube.npy", np.ones((5, 64, 64)))
+    assert run_of_ours("--cases", "snr_map", "--quick") == 0
+    record = json.loads((tmp_path / "benchmark.json").read_text(encoding="utf-8"))
+    assert set(record["rows"][0]["comparison"]) == {"map"}
+    assert not (tmp_path / "arrays").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cases", "rotaton"], "no case rotaton; there are annular_pca5, asdi_klip"),
+        (["--inputs", "irdis", "ifs_big"], "no input ifs_big; there are betapic"),
+        (["--cases", "snr_map", "--inputs", "irdis"], "nothing to measure"),
+        (["--quick", "--inputs", "irdis"], "nothing to measure"),
+    ],
+)
+def test_a_selection_that_asks_for_nothing_is_refused(bench, tmp_path, capsys, words, message):
+    with pytest.raises(SystemExit) as error:
+        bench.run.main([*words, "--output", str(tmp_path / "out")])
+    assert error.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_inside_another_program_leaves_its_signals_alone(run_of_ours):
+    before = signal.getsignal(signal.SIGTERM)
+    run_of_ours("--cases", "snr_map", "--quick")
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_absent_real_data_are_named(bench, tmp_path, monkeypatch):
