@@ -28,7 +28,7 @@ from anchors.measure import Effort, Side, SideError, Task, environment, in_turns
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT_OF = {"by_vip": "vip", "by_pyklip": "vip", "by_pynpoint": "pynpoint"}
-QUICK = Effort(most=3, budget_s=3.0, long_s=2.0)
+QUICK = Effort(most=3, budget_s=3.0)
 
 
 def say(text: str) -> None:

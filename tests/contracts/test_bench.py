@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -228,7 +229,6 @@ class Fake:
         self.figures, self.effort = bench.measure.Figures(), effort
         self.ask = lambda order: (calls.append(name), {"wall_s": wall_s, "cpu_s": wall_s})[1]
         self.start = self.first = lambda: None
-        self._note = lambda found: bench.measure.Side._note(self, found)
         self.another = lambda: bench.measure.Side.another(self)
 
 
@@ -238,6 +238,25 @@ def test_sides_are_called_in_turns_until_each_has_had_enough(bench):
     bench.measure.in_turns([quick, slow])
     assert "".join(calls) == "ABABAA"
     assert slow.figures.median_s == 12.0
+
+
+def test_not_even_the_only_call_that_is_timed_is_watched(bench, monkeypatch):
+    calls = []
+
+    @contextmanager
+    def watch(pid):
+        calls.append("watched")
+        yield SimpleNamespace(rise_mb=7.0)
+        calls.append("not watched")
+
+    monkeypatch.setattr(bench.measure, "Watch", watch)
+    slow = Fake(bench, "called", 100.0, calls, bench.measure.Effort())
+    slow._process = SimpleNamespace(pid=0)
+    slow.first = lambda: bench.measure.Side.first(slow)
+    bench.measure.in_turns([slow])
+    assert calls == ["watched", "called", "not watched", "called"]
+    assert slow.figures.wall_s == [100.0]
+    assert slow.figures.peak_mb == 7.0
 
 
 def test_memory_of_another_process_and_of_its_children_is_seen(bench):

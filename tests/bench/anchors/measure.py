@@ -36,15 +36,12 @@ class Effort:
         Timed calls of a side at most; at least one is made.
     budget_s : float
         No further call is begun when those of a side have taken this long.
-    long_s : float
-        The call that is watched for memory is not timed unless it takes this long.
     limit_s : float
         A single call that takes longer is given up.
     """
 
     most: int = 7
     budget_s: float = 20.0
-    long_s: float = 10.0
     limit_s: float = 1200.0
 
 
@@ -168,26 +165,22 @@ class Side:
         return answer
 
     def first(self) -> None:
-        """Measure the memory; a call that takes long counts as timed too."""
+        """Measure the memory by a call that is not timed: looking takes time of the call."""
         with Watch(self._process.pid) as watch:
             found = self.ask("time")
             if found["wall_s"] < INSTANT_S:
                 self.ask(f"repeat {INSTANT_REPEAT_S}")
         self.figures.peak_mb = watch.rise_mb
-        if found["wall_s"] >= self.effort.long_s:
-            self._note(found)
 
     def another(self) -> bool:
         """Time one more call, if there is time for it."""
         done = self.figures.wall_s
         if done and (len(done) >= self.effort.most or sum(done) >= self.effort.budget_s):
             return False
-        self._note(self.ask("time"))
-        return True
-
-    def _note(self, found: dict[str, float]) -> None:
+        found = self.ask("time")
         self.figures.wall_s.append(found["wall_s"])
         self.figures.cpu_s.append(found["cpu_s"])
+        return True
 
 
 def in_turns(sides: list[Side]) -> None:
