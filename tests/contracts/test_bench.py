@@ -325,7 +325,7 @@ def test_run_measures_what_it_can_and_says_what_it_cannot(
     assert run_of_ours("--cases", "rotation", "snr_map", "--quick") == 1
     record = json.loads((tmp_path / "benchmark.json").read_text(encoding="utf-8"))
     (row,) = record["rows"]
-    assert row["comparison"]["map"] == {"median": 0.0, "largest": 0.0}
+    assert row["comparison"]["map"] == {"median": 0.0, "largest": 0.0, "share": 1.0}
     for side in ("ours", "theirs"):
         assert 0 < row[side]["min_s"] <= row[side]["median_s"] <= row[side]["max_s"]
         assert row[side]["input_mb"] == pytest.approx(5 * 64 * 64 * 4 / 1e6)
@@ -408,8 +408,13 @@ def test_companion_is_found_near_its_place_and_stands_out_only_if_it_is_there(be
 
 def test_gates_tell_equal_results_from_different_ones(bench):
     pair = {"ours": {"snr": 10.0, "peak": 6.0}, "theirs": {"snr": 10.1, "peak": 6.2}}
-    found = {"companion": pair, "residuals": {"rms": 2e-4}, "map": {"median": 0.002}}
+    found = {
+        "companion": pair,
+        "residuals": {"rms": 2e-4, "share": 1.0},
+        "map": {"median": 0.002, "share": 1.0},
+    }
     assert bench.compare.gates(found, 1e-4) == {
+        "pixels": True,
         "residuals": False,
         "S/N": True,
         "peak": False,
@@ -417,9 +422,97 @@ def test_gates_tell_equal_results_from_different_ones(bench):
     }
 
 
+def curve(radius_px, values):
+    return {"radius_px": np.array(radius_px), "gaussian": values, "student": values}
+
+
+def test_contrast_that_is_nan_or_ends_too_early_meets_no_gate(bench):
+    radii = np.arange(5.0, 45.0)
+    whole, holed = curve(radii, 1 / radii), curve(radii, 1 / radii)
+    found = bench.compare.curve_difference(whole, holed)
+    assert bench.compare.gates({"contrast": found}, 1e-4) == {"contrast": True}
+    holed["gaussian"] = np.where(np.abs(radii - 20) < 1, np.nan, 1 / radii)
+    short = curve(radii[radii < 35], 1 / radii[radii < 35])
+    for other in (holed, short):
+        for pair in ((whole, other), (other, whole)):
+            found = bench.compare.curve_difference(*pair)
+            assert bench.compare.gates({"contrast": found}, 1e-4) == {"contrast": False}
+
+
+@pytest.mark.parametrize("name", ["residuals", "cube", "map", "image"])
+def test_a_result_that_is_nan_in_places_meets_no_gate(bench, little, name):
+    random = np.random.default_rng(3)
+    shape = little.frames.shape if name in {"residuals", "cube"} else little.frames.shape[1:]
+    theirs = random.standard_normal(shape)
+    data = replace(little, name="nowhere")  # an input without companions
+    found = bench.compare.compare(data, {name: theirs}, {name: theirs})
+    assert set(bench.compare.gates(found, 1e-4).values()) == {True}
+    for part in (np.s_[..., 30:38, 36:44], np.s_[:]):
+        ours = theirs.copy()
+        ours[part] = np.nan
+        found = bench.compare.compare(data, {name: ours}, {name: theirs})
+        assert not bench.compare.gates(found, 1e-4)["pixels"]
+
+
+def test_rotation_is_gated_where_frames_are_well_sampled(bench, little, monkeypatch):
+    turned = little.frames + np.float32(1e-5) * little.frames.std()
+    for tapered in (False, True):
+        scene = replace(bench.inputs.SCENES["little"], tapered=tapered)
+        monkeypatch.setitem(bench.inputs.SCENES, "little", scene)
+        found = bench.compare.compare(little, {"cube": turned}, {"cube": little.frames})
+        gates = bench.compare.gates(found, 1e-4)
+        assert gates == ({"pixels": True, "rotation": False} if tapered else {"pixels": True})
+
+
+def test_frames_of_the_smooth_input_hold_nothing_that_a_rotation_loses(bench):
+    frequency = np.fft.fftfreq(200)
+    # Shears stretch the spectrum by up to 8 %. Grains of 4.43 px have 1e-13 of their power beyond;
+    # their halo, which blurs the spectrum, makes more of it.
+    beyond = np.hypot(frequency, frequency[:, np.newaxis]) > 0.46
+    shares = {}
+    for name in ("smooth", "irdis_small"):
+        frames = bench.inputs.synthetic(name).frames[::8].astype(float)
+        power = np.abs(np.fft.fft2(frames)) ** 2
+        shares[name] = power[:, beyond].sum() / power.sum()
+    assert shares["smooth"] < 1e-10
+    assert shares["irdis_small"] > 1e-4
+
+
+def row_of(bench, **changed):
+    side = {"median_s": 1.0, "min_s": 1.0, "max_s": 1.0, "calls": 1, "cpu_s": 1.0}
+    side |= {"peak_mb": 5.0, "input_mb": 1.0, "version": "1", "warm": True}
+    agreed = {"residuals": {"rms": 1e-6, "share": 1.0}}
+    row = {"case": "pca20_fft", "input": "irdis", "side": "by_vip", "threads": 1, "ratio": 99.0}
+    return row | {"ours": side, "theirs": dict(side), "comparison": agreed} | changed
+
+
+def test_verdict_says_that_a_gate_failed_whatever_the_ratio(bench):
+    apart = {"residuals": {"rms": 1e-2, "share": 1.0}}
+    assert bench.report.verdict(row_of(bench)) == "aim 40 met"
+    failed = bench.report.verdict(row_of(bench, comparison=apart))
+    assert failed == "aim 40 met; **gates not met: residuals**"
+    unjudged = row_of(bench, comparison=apart, input="betapic")
+    assert bench.report.verdict(unjudged) == "**gates not met: residuals**"
+    other = row_of(bench, comparison=apart, case="loci_ridge", ratio=99.0)
+    assert "gates" not in bench.report.verdict(other)
+
+
+def test_report_gates_every_thread_count_and_marks_cold_sides(bench):
+    apart = {"residuals": {"rms": 1e-2, "share": 1.0}}
+    rows = [row_of(bench), row_of(bench, threads=2, comparison=apart)]
+    rows[1]["theirs"]["warm"] = False
+    about = {"date": "", "machine": "", "versions": ""}
+    record = {"about": about, "quick": False, "failures": [], "threads": [1, 2], "rows": rows}
+    first, second = bench.report.markdown(record).split("## 2 threads: time")
+    assert "residuals met" in first
+    assert "residuals **not met**" in second
+    assert "cold" not in first
+    assert second.count("**cold**") == 2  # time and memory
+
+
 def test_wanted_ratio_is_judged_only_on_its_inputs(bench):
     case = bench.cases.BY_NAME["pca20_fft"]
-    row = {"case": case.name, "input": "irdis", "ratio": case.at_least - 1}
+    row = row_of(bench, ratio=case.at_least - 1)
     assert bench.report.verdict(row) == f"**below {case.at_least:g}**"
     assert "met" in bench.report.verdict({**row, "ratio": case.at_least + 1})
     assert bench.report.verdict({**row, "ratio": case.aim}) == f"aim {case.aim:g} met"

@@ -103,7 +103,7 @@ CASES = (
     ),
     Case(
         "rotation", "Rotation at 1e-6",
-        "by_vip", "rotation", _FULL, _QUICK, 15, 40,
+        "by_vip", "rotation", (*_FULL, "smooth"), (*_QUICK, "smooth"), 15, 40, _FULL,
     ),
     Case(
         "cadi_fft", "Classical ADI, Fourier rotation",

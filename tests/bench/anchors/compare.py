@@ -20,6 +20,11 @@ RADII_PX = (12.0, 16.6, 20.0, 30.0, 40.0)
 # Largest differences that the same arithmetic may show.
 SNR_GATE, PEAK_GATE, CONTRAST_GATE = 0.02, 0.015, 0.05
 MAP_GATE = 0.01
+# Rotation in single precision of frames whose spectrum ends before the Nyquist frequency.
+CUBE_GATE = 1e-6
+# Pixels at which both have a value, of those that are compared: agreement where one has none, or
+# of a few pixels, is no agreement.
+SHARE_GATE = 0.99
 Arrays = dict[str, np.ndarray]
 
 
@@ -79,14 +84,30 @@ def difference(ours: np.ndarray, theirs: np.ndarray, where: np.ndarray) -> dict[
 
 
 def curve_difference(ours: Arrays, theirs: Arrays) -> dict[str, object]:
-    """Contrast of both at the five radii, and the largest relative difference."""
+    """Contrast of both at the five radii, and the largest relative difference.
+
+    NaN where a curve does not reach; then the largest difference is NaN too.
+    """
     found: dict[str, object] = {"radii_px": list(RADII_PX)}
-    worst = 0.0
+    apart = []
     for name in ("gaussian", "student"):
-        values = [np.interp(RADII_PX, side["radius_px"], side[name]) for side in (ours, theirs)]
+        values = [_at_radii(side["radius_px"], side[name]) for side in (ours, theirs)]
         found[name] = [value.tolist() for value in values]
-        worst = max(worst, float(np.abs(values[0] / values[1] - 1).max()))
-    return {**found, "largest": worst}
+        apart.append(np.abs(values[0] / values[1] - 1))
+    return {**found, "largest": float(np.max(apart))}
+
+
+def _at_radii(radius_px: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.interp(RADII_PX, radius_px, values, left=np.nan, right=np.nan)
+
+
+def map_difference(ours: np.ndarray, theirs: np.ndarray, where: np.ndarray) -> dict[str, float]:
+    """Median and largest absolute difference of two maps; theirs is zero where it has no value."""
+    known = where & np.isfinite(ours) & np.isfinite(theirs) & (theirs != 0)
+    if not known.any():
+        return {"median": float("nan"), "largest": float("nan"), "share": 0.0}
+    gap, share = np.abs(ours - theirs)[known], known.sum() / where.sum()
+    return {"median": float(np.median(gap)), "largest": float(gap.max()), "share": float(share)}
 
 
 def compare(data: Input, ours: Arrays, theirs: Arrays) -> dict[str, object]:
@@ -95,24 +116,24 @@ def compare(data: Input, ours: Arrays, theirs: Arrays) -> dict[str, object]:
     Returns
     -------
     dict
-        ``images``, ``residuals`` and ``cube`` as `difference` has them, ``map`` with the median
-        and largest absolute difference, ``contrast`` as `curve_difference` has it, and
-        ``companion`` of both.
+        ``images``, ``residuals`` and ``cube`` as `difference` has them, ``map`` as
+        `map_difference`, ``contrast`` as `curve_difference`, and ``companion`` of both. A
+        ``cube`` says whether its input is ``well_sampled``.
     """
     side = data.frames.shape[-1]
     where = zone(side, data.fwhm_px, min(side / 2 - 2 * data.fwhm_px, OUTER_SHARE * side / 2))
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     images = [name for name in ours if name.startswith("image") and name in theirs]
     if images:
         found["images"] = {name: difference(ours[name], theirs[name], where) for name in images}
     for name in ("residuals", "cube"):
         if name in ours and name in theirs:
             found[name] = difference(ours[name], theirs[name], where)
+    if "cube" in found:
+        sampled = data.name in SCENES and SCENES[data.name].well_sampled
+        found["cube"] = {**found["cube"], "well_sampled": sampled}
     if "map" in ours and "map" in theirs:
-        # Theirs is zero where it has no value.
-        known = where & np.isfinite(ours["map"]) & (theirs["map"] != 0)
-        gap = np.abs(ours["map"] - theirs["map"])[known]
-        found["map"] = {"median": float(np.median(gap)), "largest": float(gap.max())}
+        found["map"] = map_difference(ours["map"], theirs["map"], where)
     if "gaussian" in ours and "gaussian" in theirs:
         found["contrast"] = curve_difference(ours, theirs)
     xy = place(data)
@@ -124,14 +145,23 @@ def compare(data: Input, ours: Arrays, theirs: Arrays) -> dict[str, object]:
 
 
 def gates(found: dict[str, Any], residual_gate: float) -> dict[str, bool]:
-    """Whether two results of the same arithmetic agree as they should, figure by figure."""
+    """Whether two results of the same arithmetic agree as they should, figure by figure.
+
+    NaN is no agreement.
+    """
     passed = {}
+    compared = [found[key] for key in ("residuals", "cube", "map") if key in found]
+    compared += found.get("images", {}).values()
+    if compared:
+        passed["pixels"] = all(one["share"] >= SHARE_GATE for one in compared)
     if "residuals" in found:
         passed["residuals"] = found["residuals"]["rms"] <= residual_gate
     if "companion" in found:
         ours, theirs = found["companion"]["ours"], found["companion"]["theirs"]
-        passed["S/N"] = abs(ours["snr"] / theirs["snr"] - 1) <= SNR_GATE
-        passed["peak"] = abs(ours["peak"] / theirs["peak"] - 1) <= PEAK_GATE
+        for name, key, gate in (("S/N", "snr", SNR_GATE), ("peak", "peak", PEAK_GATE)):
+            passed[name] = abs(ours[key] - theirs[key]) <= gate * abs(theirs[key])
+    if found.get("cube", {}).get("well_sampled"):
+        passed["rotation"] = found["cube"]["rms"] <= CUBE_GATE
     if "map" in found:
         passed["map"] = found["map"]["median"] < MAP_GATE
     if "contrast" in found:

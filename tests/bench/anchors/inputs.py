@@ -113,6 +113,8 @@ class Scene:
     companions : tuple
         Separation [share of the side], angle from the x axis [deg], peak.
     seed : int
+    tapered : bool
+        Whether the frames fall to zero at their edges.
     """
 
     n_time: int
@@ -125,6 +127,12 @@ class Scene:
     noise: float
     companions: tuple[tuple[float, float, float], ...]
     seed: int
+    tapered: bool = False
+
+    @property
+    def well_sampled(self) -> bool:
+        """Whether the spectrum of a frame ends before the Nyquist frequency: no noise, no edge."""
+        return self.tapered and self.noise == 0.0
 
 
 _PAIR = ((0.17, 35.0, 9.0), (0.36, 205.0, 4.0))
@@ -132,6 +140,7 @@ _PAIR = ((0.17, 35.0, 9.0), (0.36, 205.0, 4.0))
 SCENES = {
     "irdis": Scene(120, 400, 1, 4.43, 12.255, 56.0, 8, 2.0, _PAIR, 11),
     "irdis_small": Scene(64, 200, 1, 4.43, 12.255, 56.0, 8, 2.0, _PAIR, 12),
+    "smooth": Scene(16, 200, 1, 4.43, 12.255, 56.0, 8, 0.0, _PAIR, 16, tapered=True),
     "ifs_small": Scene(12, 100, 39, 4.2, 7.46, 42.0, 4, 1.5, ((0.23, 55.0, 5.0),), 13),
     "ifs": Scene(40, 160, 39, 4.2, 7.46, 42.0, 4, 1.5, ((0.23, 55.0, 5.0),), 14),
     "ifs_tiny": Scene(8, 80, 12, 4.2, 7.46, 42.0, 4, 1.5, ((0.23, 55.0, 5.0),), 15),
@@ -159,6 +168,9 @@ def synthetic(name: str) -> Input:
         for frame in cube[channel]:
             frame += scene.noise * _noise(scene, random)
         _add_companions(cube[channel], angles, scene)
+        if scene.tapered:
+            window = np.sin(np.pi * (np.arange(scene.side) + 0.5) / scene.side) ** 2
+            cube[channel] *= (window * window[:, np.newaxis]).astype(np.float32)
     one = scene.n_channel == 1
     psf = _gaussian(int(4.5 * scene.fwhm_px) | 1, scene.fwhm_px, 0.0, 0.0)
     return Input(

@@ -30,8 +30,20 @@ def table(head: list[str], body: list[list[str]]) -> list[str]:
     return ["| " + " | ".join(cells) + " |" for cells in (head, rule, *body)]
 
 
+def gates_of(row: Row) -> dict[str, bool]:
+    """Gates of a row; none where the two sides do other arithmetic."""
+    case = BY_NAME[row["case"]]
+    return compare.gates(row["comparison"], case.residual_gate) if case.alike else {}
+
+
 def verdict(row: Row) -> str:
-    """Say whether the ratio is what is wanted, where something is wanted."""
+    """Say whether the ratio is what is wanted, and that it compares different results if so."""
+    failed = [name for name, passed in gates_of(row).items() if not passed]
+    words = [_ratio_verdict(row), f"**gates not met: {', '.join(failed)}**" if failed else ""]
+    return "; ".join(word for word in words if word)
+
+
+def _ratio_verdict(row: Row) -> str:
     case = BY_NAME[row["case"]]
     if case.at_least is None or (case.judged and row["input"] not in case.judged):
         return ""
@@ -40,6 +52,11 @@ def verdict(row: Row) -> str:
     if case.aim is not None and row["ratio"] < case.aim:
         return f"at least {case.at_least:g} met; {row['ratio'] / case.aim:.0%} of aim {case.aim:g}"
     return f"aim {case.aim:g} met"
+
+
+def _cold(one: Row) -> str:
+    """Mark a side whose first run failed: imports and compilation may be in what was measured."""
+    return "" if one["warm"] else " **cold**"
 
 
 def times(rows: list[Row]) -> list[str]:
@@ -51,7 +68,7 @@ def times(rows: list[Row]) -> list[str]:
         for side in ("ours", "theirs"):
             one = row[side]
             span = f"{short(one['min_s'])} to {short(one['max_s'])}"
-            spans.append(f"{short(one['median_s'])} ({span}; {one['calls']})")
+            spans.append(f"{short(one['median_s'])} ({span}; {one['calls']}){_cold(one)}")
         ours, theirs = row["ours"]["cpu_s"], row["theirs"]["cpu_s"]
         cpu = f"{short(ours)} / {short(theirs)} ({theirs / max(ours, 1e-9):.1f})"
         ratio = f"**{row['ratio']:.1f}**"
@@ -84,7 +101,7 @@ def memory(rows: list[Row]) -> list[str]:
         cells = [row["case"], row["input"], short(size), PACKAGES[row["side"]]]
         for side in ("ours", "theirs"):
             peak = row[side]["peak_mb"]
-            cells.append(f"{short(peak)} ({peak / size:.1f} x)")
+            cells.append(f"{short(peak)} ({peak / size:.1f} x){_cold(row[side])}")
         body.append([*cells, memory_verdict(row)])
     return table([*head, "wanted"], body)
 
@@ -109,13 +126,8 @@ def agreement(rows: list[Row]) -> list[str]:
 
 
 def _gates(row: Row) -> str:
-    case = BY_NAME[row["case"]]
-    if not case.alike:
-        return ""
-    return ", ".join(
-        f"{name} {'met' if passed else '**not met**'}"
-        for name, passed in compare.gates(row["comparison"], case.residual_gate).items()
-    )
+    words = {True: "met", False: "**not met**"}
+    return ", ".join(f"{name} {words[passed]}" for name, passed in gates_of(row).items())
 
 
 def _other(found: Row) -> str:
@@ -130,18 +142,19 @@ def _other(found: Row) -> str:
 
 
 def contrasts(rows: list[Row]) -> list[str]:
-    """Contrast curves at the five radii, one thread count only: the others are equal."""
+    """Contrast curves at the five radii, of one thread count; gates are checked for all."""
+    head, body, seen = [], [], set()
     for row in rows:
         found = row["comparison"].get("contrast")
-        if found is None:
+        if found is None or row["case"] in seen:
             continue
-        head = ["radius [px]", *[f"{radius:g}" for radius in found["radii_px"]]]
-        body = []
+        seen.add(row["case"])
+        head = ["case", "radius [px]", *[f"{radius:g}" for radius in found["radii_px"]]]
         for name in ("gaussian", "student"):
             for owner, values in zip(("ours", PACKAGES[row["side"]]), found[name], strict=True):
-                body.append([f"{name}, {owner}", *[f"{value:.2e}" for value in values]])
-        return ["", "## Contrast at 5 sigma", "", *table(head, body)]
-    return []
+                shown = [f"{value:.2e}" for value in values]
+                body.append([row["case"], f"{name}, {owner}", *shown])
+    return ["", "## Contrast at 5 sigma", "", *table(head, body)] if body else []
 
 
 def markdown(record: Row) -> str:
@@ -159,9 +172,8 @@ def markdown(record: Row) -> str:
         plural = "" if threads == 1 else "s"
         lines += ["", f"## {threads} thread{plural}: time", "", *times(rows)]
         lines += ["", f"## {threads} thread{plural}: peak memory over the input", "", *memory(rows)]
-    first = [row for row in record["rows"] if row["threads"] == record["threads"][0]]
-    if first:
-        lines += ["", "## Agreement", "", *agreement(first), *contrasts(first)]
+        lines += ["", f"## {threads} thread{plural}: agreement", "", *agreement(rows)]
+    lines += contrasts(record["rows"])
     return "\n".join(lines) + "\n"
 
 
