@@ -2,10 +2,12 @@
 
 Run from the project root (about ten minutes):
 
-    python tests/bench/false_alarms.py --seeds 200 --output docs/figures
+    python tests/bench/false_alarms.py --seeds 200 --figures docs/figures
 
-Writes ``false_alarms.md``, ``false_alarms.json`` and ``false_alarms.svg``. White noise and noise
-with the grain of the PSF are drawn as images; speckles are frames that are reduced.
+Writes ``false_alarms.md`` and ``false_alarms.json`` into ``bench-results``, and
+``false_alarms.svg`` there or where ``--figures`` says: every Markdown file below ``docs`` would
+become a page. White noise and noise with the grain of the PSF are drawn as images; speckles are
+frames that are reduced.
 """
 
 from __future__ import annotations
@@ -119,13 +121,13 @@ def meaning_table() -> list[str]:
 
 def plot(found: dict[str, Counts], path: Path) -> None:
     """Probability of the maximum of the whole map against the threshold."""
-    import matplotlib as mpl
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
 
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "false alarms"
-    from matplotlib import pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    FigureCanvasSVG(figure)
+    axis = figure.subplots()
     fine = np.linspace(2.5, 5.0, 60)
     for number, (kind, counts) in enumerate(found.items()):
         maxima = np.sort(counts.maxima[WHOLE])
@@ -136,17 +138,21 @@ def plot(found: dict[str, Counts], path: Path) -> None:
     axis.set(yscale="log", xlim=(2.5, 5.2), ylim=(4e-3, 1.1))
     axis.set(xlabel="threshold (Gaussian-equivalent S/N)", ylabel="maps with a higher maximum")
     axis.legend(title="measured; dashed: predicted")
-    figure.savefig(path, metadata={"Date": None})
+    with rc_context({"svg.hashsalt": "false alarms"}):
+        figure.savefig(path, metadata={"Date": None})
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Draw the noise, count, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("bench-results"))
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
+    parser.add_argument("--figures", type=Path, help="Folder of the plot, if another.")
+    options = parser.parse_args(arguments)
+    figures = options.figures or options.output
+    for folder in (options.output, figures):
+        folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(options.jobs) as pool:
         futures = {kind: pool.submit(counted, kind, options.seeds) for kind in KINDS}
         found = {kind: future.result() for kind, future in futures.items()}
@@ -169,7 +175,7 @@ def main() -> None:
         for kind, counts in found.items()
     }
     (options.output / "false_alarms.json").write_text(json.dumps(numbers, indent=1) + "\n")
-    plot(found, options.output / "false_alarms.svg")
+    plot(found, figures / "false_alarms.svg")
     sys.stdout.write(text + "\n")
 
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -364,7 +365,8 @@ def test_a_selection_that_asks_for_nothing_is_refused(bench, tmp_path, capsys, w
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_inside_another_program_leaves_its_signals_alone(run_of_ours):
+def test_a_run_inside_another_program_leaves_its_signals_alone(bench, run_of_ours, monkeypatch):
+    monkeypatch.setattr(bench.run.Bench, "measure", lambda *_: None)
     before = signal.getsignal(signal.SIGTERM)
     run_of_ours("--cases", "snr_map", "--quick")
     assert signal.getsignal(signal.SIGTERM) is before
@@ -527,14 +529,41 @@ def test_numbers_keep_their_leading_digits(bench):
 # ------------------------------------------------------------------ long runs
 
 
-@pytest.mark.parametrize("program", ["method_bias", "companion_bias"])
-def test_a_record_that_a_kill_cut_short_is_made_again(project_root, tmp_path, monkeypatch, program):
-    path = project_root / "tests" / "bench" / f"{program}.py"
-    spec = importlib.util.spec_from_file_location(f"{program}_under_test", path)
-    module = importlib.util.module_from_spec(spec)
+@pytest.fixture
+def program(project_root, monkeypatch):
+    """Import a program of tests/bench by its name."""
     monkeypatch.setattr(sys, "path", sys.path.copy())
-    spec.loader.exec_module(module)
-    if program == "method_bias":
+
+    def load(name):
+        path = project_root / "tests" / "bench" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"{name}_under_test", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+def test_only_the_plot_of_false_alarms_goes_into_the_documentation(program, tmp_path, monkeypatch):
+    module = program("false_alarms")
+    monkeypatch.setattr(module, "KINDS", {"white": module.KINDS["white"]})
+    monkeypatch.setattr(module, "ProcessPoolExecutor", ThreadPoolExecutor)
+    tables, figures = tmp_path / "results", tmp_path / "figures"
+    words = ["--seeds", "2", "--output", str(tables), "--figures", str(figures)]
+    module.main(words)
+    assert [path.name for path in figures.iterdir()] == ["false_alarms.svg"]
+    assert {path.suffix for path in tables.iterdir()} == {".md", ".json"}
+
+
+def test_figures_of_the_documentation_are_no_pages(project_root):
+    found = {path.suffix for path in (project_root / "docs" / "figures").iterdir()}
+    assert found == {".svg"}
+
+
+@pytest.mark.parametrize("name", ["method_bias", "companion_bias"])
+def test_a_record_that_a_kill_cut_short_is_made_again(program, tmp_path, monkeypatch, name):
+    module = program(name)
+    if name == "method_bias":
         made, given = "measured", (module.Case("irdis", "pca", "adi", 1, 0, 1.0), tmp_path)
         keep = module.kept
     else:
