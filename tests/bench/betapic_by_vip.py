@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
-from vip_hci.fm import cube_planet_free, normalize_psf
+from vip_hci.fm import normalize_psf
 from vip_hci.metrics import contrast_curve, snr, snrmap
-from vip_hci.preproc import cube_recenter_2dfit
 from vip_hci.psfsub import median_sub, pca
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import betapic
+from anchors.prepare_betapic import centred, without_b
 
 RADII = (12, 16.6, 20, 30, 40)
 FFT = {"imlib": "vip-fft", "verbose": False}
@@ -24,41 +27,27 @@ def say(*words: object) -> None:
 
 
 def main(folder: Path) -> None:
-    cube = fits.getdata(folder / "cube.fits.gz").astype(float)
-    cube = cube_recenter_2dfit(
-        cube,
-        xy=(51, 51),
-        fwhm=4.6,
-        nproc=1,
-        subi_size=5,
-        model="gauss",
-        negative=True,
-        plot=False,
-        debug=False,
-        verbose=False,
-    ).astype(np.float32)
-    angles = fits.getdata(folder / "angles.fits").astype(float).ravel() - 104.84
-    psf, _, fwhm = normalize_psf(
-        fits.getdata(folder / "psf.fits").astype(float), size=19, full_output=True, verbose=False
-    )
+    cube, angles, psf = betapic.read(folder.parent)
+    cube = centred(cube)
+    psf, _, fwhm = normalize_psf(psf, size=19, full_output=True, verbose=False)
     fwhm = float(np.mean(fwhm))
-    empty = cube_planet_free([(16.7045, 299.736, 734.336)], cube, angles, psf)
+    empty = without_b(cube, angles, psf)
     for name, algo, options in (
         ("pca5", pca, {"ncomp": 5}),
         ("pca20", pca, {"ncomp": 20}),
         ("cadi", median_sub, {}),
     ):
         image = np.asarray(algo(cube, angles, **options, **FFT))
-        found = snr(image, (58, 36), 4.8)
-        chart = snrmap(image, fwhm=4.8, nproc=1, verbose=False, plot=False)
-        say(name, "peak", image[36, 58], "S/N", found, "map", chart[36, 58])
+        found = snr(image, betapic.B, betapic.FWHM)
+        chart = snrmap(image, fwhm=betapic.FWHM, nproc=1, verbose=False, plot=False)
+        say(name, "peak", image[betapic.B[::-1]], "S/N", found, "map", chart[betapic.B[::-1]])
         curve = contrast_curve(
             empty,
             angles,
             psf,
             fwhm=fwhm,
-            pxscale=0.02719,
-            starphot=764939.6,
+            pxscale=betapic.SCALE_MAS / 1000,
+            starphot=betapic.STAR,
             algo=algo,
             sigma=5,
             nbranch=1,

@@ -22,6 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
 from anchors import compare, inputs, report
 from anchors.cases import BY_NAME, CASES, PACKAGES, Case
 from anchors.measure import Effort, Side, SideError, Task, environment, in_turns

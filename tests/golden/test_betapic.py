@@ -5,23 +5,31 @@ these very frames: median combination, full-frame PCA without centring, FWHM 4.8
 compare with were made once by that package and are no dependency of the test.
 """
 
-from dataclasses import replace
-
 import betapic
 import numpy as np
 import pytest
-from betapic import FWHM, SCALE_MAS, STAR, B, hole_centre, recentred, shifted
+from betapic import (
+    FWHM,
+    SCALE_MAS,
+    STAR,
+    B,
+    core_of,
+    hole_centre,
+    peak_and_snr,
+    recentred,
+    shifted,
+    star_of,
+    take_b_out,
+)
 from synthetic_sequence import level1_cube
 
 from spheredc_hpc.config.recipe import ImagingSettings, Recipe
 from spheredc_hpc.kernels.aperture import aperture_sum
-from spheredc_hpc.kernels.inject import Rotation, Stamp, add_companion
-from spheredc_hpc.kernels.psf import centred_psf, fit_psf
+from spheredc_hpc.kernels.inject import Rotation, add_companion
 from spheredc_hpc.kernels.snr import aperture_map, t_statistic
 from spheredc_hpc.level2.contrast import contrast_curves, noise_curve
 from spheredc_hpc.level2.engine import Companion, Method, Reduction
 from spheredc_hpc.level2.reduce import reduce
-from spheredc_hpc.level2.sequence import Channel, Star
 from spheredc_hpc.registry import ALGORITHMS
 from spheredc_hpc.store.images import SOURCE_COLUMNS
 
@@ -79,25 +87,14 @@ def published_frames(sequence):
     return recentred(sequence[0], 2)
 
 
-def channel_of(frames, angles, psf, side=15):
-    core = centred_psf(psf, fit_psf(psf, FWHM), side)
-    core /= aperture_sum(core, side // 2, side // 2, FWHM / 2)
-    whole = np.ones(frames.shape[-2:], bool)
-    star = Star(Stamp.of(core), FWHM, float("nan"), 0.0)
-    rotation = Rotation(angles, angles, angles)
-    weight = np.ones(len(frames))
-    return Channel(frames, whole, whole, rotation, star, SCALE_MAS, 0.0, 75.0, weight, 0.0)
+def channel_of(frames, angles, psf):
+    return betapic.channel_of(frames, angles, star_of(psf, 15), None, (0.0, 75.0))
 
 
 def method_of(name):
     algorithm, settings = METHODS[name]
     entry = ALGORITHMS[algorithm]
     return Method(entry, entry.settings(**settings), "median")
-
-
-def t_at_b(image):
-    t, _ = t_statistic(aperture_map(image, FWHM))
-    return float(t[B[1], B[0]])
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +110,7 @@ def test_peak_and_snr_of_b_are_the_published_ones(images, name):
     near = image[B[1] - 5 : B[1] + 5, B[0] - 4 : B[0] + 6]
     assert np.unravel_index(np.argmax(near), near.shape) == (5, 4)
     assert near.max() == pytest.approx(peak, rel=0.015)
-    assert t_at_b(image) == pytest.approx(snr, rel=0.02)
+    assert peak_and_snr(image)[1] == pytest.approx(snr, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["pca5", "pca20"])
@@ -137,7 +134,7 @@ def test_b_with_our_own_centre_is_within_five_percent(sequence, name):
     moved = np.stack([shifted(frame, 50 - x, 50 - y) for frame in frames]).astype(np.float32)
     image = Reduction(channel_of(moved, angles, psf), method_of(name)).image()
     peak, snr = PUBLISHED[name]
-    assert t_at_b(image) == pytest.approx(snr, rel=0.05)
+    assert peak_and_snr(image)[1] == pytest.approx(snr, rel=0.05)
     assert image[34:39, 56:61].max() == pytest.approx(peak, rel=0.05)
 
 
@@ -174,14 +171,10 @@ def line_of_companions(reduction, image, radii):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_contrast_at_five_radii_is_the_published_one(sequence, published_frames, name):
-    # b taken out as published: 16.70 px at 299.74 deg from the x axis, 734.3 counts.
-    angle = np.deg2rad(299.736)
-    b = Companion(16.7045 * np.cos(angle), 16.7045 * np.sin(angle), -734.336)
-    channel = channel_of(published_frames, *sequence[1:])
+    _, angles, psf = sequence
     frames = published_frames.copy()
-    wide = channel_of(published_frames, *sequence[1:], 19).star.stamp
-    add_companion(frames, wide, b[:2], channel.rotation, b.contrast)
-    reduction = Reduction(replace(channel, frames=frames), method_of(name))
+    take_b_out(frames, angles, star_of(psf, 19))
+    reduction = Reduction(channel_of(frames, angles, psf), method_of(name))
     image = reduction.image()
     radii = FWHM + np.arange(44)
     throughput = line_of_companions(reduction, image, radii)
@@ -197,8 +190,7 @@ def test_blind_search_finds_b_where_and_as_bright_as_published(sequence, publish
     # Absil et al. (2013): 452 +- 10 mas, 8.01 +- 0.16 mag; position angle here in the frame of
     # the stored angles, as the negative-companion fit of VIP: 209.7 deg.
     _, angles, psf = sequence
-    core = centred_psf(psf, fit_psf(psf, FWHM), 39)
-    core *= STAR / aperture_sum(core, 19, 19, FWHM / 2)
+    core = core_of(psf, 39, STAR)
     cube = level1_cube(
         published_frames[None], core[None, None].astype(np.float32), angles, scale_mas=SCALE_MAS
     )

@@ -11,13 +11,11 @@ import pytest
 from scipy.signal import savgol_filter
 
 from spheredc_hpc.kernels.aperture import aperture_sum
-from spheredc_hpc.kernels.inject import Rotation, Stamp, add_companion
-from spheredc_hpc.kernels.psf import centred_psf, fit_psf
+from spheredc_hpc.kernels.inject import Rotation, add_companion
 from spheredc_hpc.kernels.snr import aperture_map, ring_noise
 from spheredc_hpc.level2.contrast import contrast_curves
 from spheredc_hpc.level2.engine import Companion, Method, Reduction
 from spheredc_hpc.level2.injecting import Plan, pushed
-from spheredc_hpc.level2.sequence import Channel, Star
 from spheredc_hpc.level2.zones import annulus
 from spheredc_hpc.registry import ALGORITHMS
 
@@ -29,25 +27,13 @@ STUDENT = [2.25e-3, 8.33e-4, 3.74e-4, 1.19e-4, 8.0e-5]
 THROUGHPUT = {16.6: 0.405, 30.0: 0.767}
 
 
-def star_of(psf, side):
-    core = centred_psf(psf, fit_psf(psf, FWHM), side)
-    core *= betapic.STAR / aperture_sum(core, side // 2, side // 2, FWHM / 2)
-    return Star(Stamp.of(core), FWHM, betapic.STAR, 0.0)
-
-
 @pytest.fixture(scope="module")
 def reduction(real_data):
     frames, angles, psf = betapic.read(real_data)
-    wide, star = star_of(psf, 19), star_of(psf, 15)
-    moved, rotation = betapic.recentred(frames), Rotation(angles, angles, angles)
-    angle = np.deg2rad(299.736)
-    place = (16.7045 * np.cos(angle), 16.7045 * np.sin(angle))
-    add_companion(moved, wide.stamp, place, rotation, -734.336 / betapic.STAR)
-    whole, weight = np.ones(moved.shape[1:], bool), np.ones(len(moved))
-    field = annulus(101, 4.0, 49.0)
-    channel = Channel(
-        moved, whole, field, rotation, star, betapic.SCALE_MAS, 4.0, 49.0, weight, 0.0
-    )
+    wide, star = (betapic.star_of(psf, side, betapic.STAR) for side in (19, 15))
+    moved, reach = betapic.recentred(frames), (4.0, 49.0)
+    betapic.take_b_out(moved, angles, wide)
+    channel = betapic.channel_of(moved, angles, star, (None, annulus(101, *reach)), reach)
     entry = ALGORITHMS["klip"]
     settings = entry.settings(
         n_modes=5,

@@ -10,13 +10,9 @@ is left out. The package is no dependency of the test.
 import betapic
 import numpy as np
 import pytest
+from betapic import peak_and_snr
 
-from spheredc_hpc.kernels.aperture import aperture_sum
-from spheredc_hpc.kernels.inject import Rotation, Stamp
-from spheredc_hpc.kernels.psf import centred_psf, fit_psf
-from spheredc_hpc.kernels.snr import aperture_map, t_statistic
 from spheredc_hpc.level2.engine import Method, Reduction
-from spheredc_hpc.level2.sequence import Channel, Star
 from spheredc_hpc.level2.zones import annulus
 from spheredc_hpc.registry import ALGORITHMS
 
@@ -52,33 +48,15 @@ PUBLISHED = {"fft": (26.544, 8.535), "lanczos": (26.011, 8.472)}
 @pytest.fixture(scope="module")
 def channel(real_data):
     frames, angles, psf = betapic.read(real_data)
-    core = centred_psf(psf, fit_psf(psf, FWHM), 15)
-    core /= aperture_sum(core, 7, 7, FWHM / 2)
     # Nothing is subtracted elsewhere: residuals beside the star would ring far out.
     field = annulus(frames.shape[-1], INNER, OUTER)
-    return Channel(
-        betapic.recentred(frames),
-        field,
-        field,
-        Rotation(angles, angles, angles),
-        Star(Stamp.of(core), FWHM, float("nan"), 0.0),
-        betapic.SCALE_MAS,
-        INNER,
-        OUTER,
-        np.ones(len(frames)),
-        0.0,
-    )
+    star = betapic.star_of(psf, 15)
+    return betapic.channel_of(betapic.recentred(frames), angles, star, field, (INNER, OUTER))
 
 
 def reduction(channel, algorithm="loci", combination="median", **settings):
     entry = ALGORITHMS[algorithm]
     return Reduction(channel, Method(entry, entry.settings(**settings), combination))
-
-
-def peak_and_snr(image):
-    t, _ = t_statistic(aperture_map(image, FWHM))
-    x, y = betapic.B
-    return image[y, x], float(t[y, x])
 
 
 def test_residuals_are_those_of_vip(channel):

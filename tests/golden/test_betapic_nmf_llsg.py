@@ -9,14 +9,14 @@ first, median combination, Fourier rotation. NMF: scikit-learn 1.9.1 (Pedregosa 
 import betapic
 import numpy as np
 import pytest
+from betapic import peak_and_snr
 
-from spheredc_hpc.kernels.inject import Rotation, Stamp
+from spheredc_hpc.kernels.inject import Stamp
 from spheredc_hpc.kernels.lowrank import sparse_part
 from spheredc_hpc.kernels.nmf import factorise
 from spheredc_hpc.kernels.polar import radius_map
-from spheredc_hpc.kernels.snr import aperture_map, t_statistic
 from spheredc_hpc.level2.engine import Method, Reduction
-from spheredc_hpc.level2.sequence import Channel, Star
+from spheredc_hpc.level2.sequence import Star
 from spheredc_hpc.level2.zones import annulus
 from spheredc_hpc.registry import ALGORITHMS
 
@@ -56,26 +56,9 @@ def image_of(sequence, algorithm, **settings):
     frames, angles = sequence
     field = annulus(frames.shape[-1], 0.0, 50.0)
     star = Star(Stamp.of(np.ones((3, 3))), FWHM, float("nan"), 0.0)
-    channel = Channel(
-        frames,
-        field,
-        field,
-        Rotation(angles, angles, angles),
-        star,
-        betapic.SCALE_MAS,
-        0.0,
-        50.0,
-        np.ones(len(frames)),
-        0.0,
-    )
+    channel = betapic.channel_of(frames, angles, star, field, (0.0, 50.0))
     entry = ALGORITHMS[algorithm]
     return Reduction(channel, Method(entry, entry.settings(**settings), "median")).image()
-
-
-def peak_and_snr(image):
-    t, _ = t_statistic(aperture_map(image, FWHM))
-    x, y = betapic.B
-    return image[y, x], t[y, x]
 
 
 @pytest.mark.parametrize("rank", [5, 10])

@@ -13,10 +13,10 @@ import betapic
 import numpy as np
 import pytest
 
-from spheredc_hpc.kernels.inject import Rotation, Stamp
+from spheredc_hpc.kernels.inject import Stamp
 from spheredc_hpc.kernels.snr import aperture_map, t_statistic
 from spheredc_hpc.level2.engine import Method, Reduction
-from spheredc_hpc.level2.sequence import Channel, Star
+from spheredc_hpc.level2.sequence import Star
 from spheredc_hpc.registry import ALGORITHMS
 
 FWHM = betapic.FWHM
@@ -123,18 +123,7 @@ def reduced(sequence, outer, algorithm, combination, rotation="fft", **settings)
     y, x = np.mgrid[:15, :15] - 7
     stamp = Stamp.of(np.exp(-4 * np.log(2) * (x**2 + y**2) / FWHM**2))
     star = Star(stamp, FWHM, float("nan"), 0.0)
-    channel = Channel(
-        frames,
-        field,
-        field,
-        Rotation(angles, angles, angles),
-        star,
-        betapic.SCALE_MAS,
-        INNER,
-        outer,
-        np.ones(len(frames)),
-        0.0,
-    )
+    channel = betapic.channel_of(frames, angles, star, field, (INNER, outer))
     entry = ALGORITHMS[algorithm]
     method = Method(entry, entry.settings(**settings), combination, rotation)
     return Reduction(channel, method)

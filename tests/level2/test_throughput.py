@@ -10,9 +10,7 @@ import synthetic_sequence
 from spheredc_hpc.config.recipe import ImagingSettings, Recipe
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.kernels.aperture import aperture_sum
-from spheredc_hpc.kernels.inject import Rotation, Stamp, add_companion
 from spheredc_hpc.kernels.parallel import worker_threads
-from spheredc_hpc.kernels.psf import centred_psf, fit_psf
 from spheredc_hpc.kernels.snr import aperture_map, ring_noise, small_sample_threshold
 from spheredc_hpc.level2 import sequence
 from spheredc_hpc.level2.contrast import contrast_curves
@@ -20,7 +18,6 @@ from spheredc_hpc.level2.engine import Companion, Method, Reduction
 from spheredc_hpc.level2.injecting import Plan, injected, pushed
 from spheredc_hpc.level2.pushing import Pushed, Pushing
 from spheredc_hpc.level2.reduce import reduce
-from spheredc_hpc.level2.sequence import Channel, Star
 from spheredc_hpc.level2.throughput import (
     Injection,
     Throughput,
@@ -62,18 +59,11 @@ METHODS = {
 def betapic_channel(real_data):
     """The real sequence without its planet, which is taken out as VIP found it."""
     frames, angles, psf = betapic.read(real_data)
-    core = centred_psf(psf, fit_psf(psf, FWHM), 39)
-    core *= betapic.STAR / aperture_sum(core, 19, 19, FWHM / 2)
-    star = Star(Stamp.of(core), FWHM, betapic.STAR, 0.0)
-    moved, rotation = betapic.recentred(frames), Rotation(angles, angles, angles)
-    angle = np.deg2rad(299.736)
-    place = (16.7045 * np.cos(angle), 16.7045 * np.sin(angle))
-    add_companion(moved, star.stamp, place, rotation, -734.336 / betapic.STAR)
-    field = annulus(101, 4.0, 50.0)
-    weight = 1 + 0.3 * np.sin(np.arange(len(moved)))
-    return Channel(
-        moved, np.ones_like(field), field, rotation, star, betapic.SCALE_MAS, 4.0, 50.0, weight, 0.0
-    )
+    star, moved = betapic.star_of(psf, 39, betapic.STAR), betapic.recentred(frames)
+    betapic.take_b_out(moved, angles, star)
+    reach = (4.0, 50.0)
+    channel = betapic.channel_of(moved, angles, star, (None, annulus(101, *reach)), reach)
+    return replace(channel, frame_weight=1 + 0.3 * np.sin(np.arange(len(moved))))
 
 
 def prepared(cube, outer_mas):

@@ -1,4 +1,8 @@
-"""The real NACO sequence of beta Pictoris, prepared as the published reductions of it were."""
+"""The real NACO sequence of beta Pictoris, prepared as the published reductions of it were.
+
+Programs that run under the interpreters of other packages read this too, so what belongs to
+`spheredc_hpc` is imported inside functions.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ SCALE_MAS = 27.19
 STAR = 764939.6
 # Pixel (x, y) of b.
 B = (58, 36)
+# VIP's fit of a negative companion: separation [px], angle from the x axis [deg], flux.
+B_FITTED = (16.7045, 299.736, 734.336)
 # The angles of the tutorial that made the literals: stored angle less a constant.
 OFFSET_DEG = -104.84
 
@@ -60,3 +66,62 @@ def recentred(frames, half=2):
     centres = [hole_centre(frame, half) for frame in frames]
     moved = [shifted(f, 50 - x, 50 - y) for f, (x, y) in zip(frames, centres, strict=True)]
     return np.stack(moved).astype(np.float32)
+
+
+def offset_of_b():
+    """Place of the fitted b from the star (x, y) [px]."""
+    radius, angle_deg, _ = B_FITTED
+    return radius * np.cos(np.deg2rad(angle_deg)), radius * np.sin(np.deg2rad(angle_deg))
+
+
+def core_of(psf, side, flux=1.0):
+    """PSF about its centre, with a flux in an aperture of one FWHM."""
+    from spheredc_hpc.kernels.aperture import aperture_sum
+    from spheredc_hpc.kernels.psf import centred_psf, fit_psf
+
+    core = centred_psf(psf, fit_psf(psf, FWHM), side)
+    return core * (flux / aperture_sum(core, side // 2, side // 2, FWHM / 2))
+
+
+def star_of(psf, side, flux=None):
+    """Give the star with a flux, or of unit flux and not calibrated."""
+    from spheredc_hpc.kernels.inject import Stamp
+    from spheredc_hpc.level2.sequence import Star
+
+    stamp = Stamp.of(core_of(psf, side, 1.0 if flux is None else flux))
+    return Star(stamp, FWHM, float("nan") if flux is None else flux, 0.0)
+
+
+def take_b_out(frames, angles_deg, star):
+    """Subtract b from frames in place, as fitted."""
+    from spheredc_hpc.kernels.inject import Rotation, add_companion
+
+    unit = star.flux if star.calibrated else 1.0
+    rotation = Rotation(angles_deg, angles_deg, angles_deg)
+    add_companion(frames, star.stamp, offset_of_b(), rotation, -B_FITTED[2] / unit)
+
+
+def channel_of(frames, angles_deg, star, masks, reach_px):
+    """Channel of frames of equal weight.
+
+    Masks are those of pixels with data and of the zone, or the one that is both; None is every
+    pixel. The reach is the inner and outer radius of the zone.
+    """
+    from spheredc_hpc.kernels.inject import Rotation
+    from spheredc_hpc.level2.sequence import Channel
+
+    common, zone = masks if isinstance(masks, tuple) else (masks, masks)
+    common, zone = (
+        np.ones(frames.shape[-2:], bool) if mask is None else mask for mask in (common, zone)
+    )
+    rotation, weight = Rotation(angles_deg, angles_deg, angles_deg), np.ones(len(frames))
+    return Channel(frames, common, zone, rotation, star, SCALE_MAS, *reach_px, weight, 0.0)
+
+
+def peak_and_snr(image):
+    """Value at the pixel of b and its t statistic."""
+    from spheredc_hpc.kernels.snr import aperture_map, t_statistic
+
+    t, _ = t_statistic(aperture_map(image, FWHM))
+    x, y = B
+    return image[y, x], float(t[y, x])

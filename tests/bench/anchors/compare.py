@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import betapic
 import numpy as np
 
 from anchors.inputs import SCENES, Input
 from spheredc_hpc.kernels.snr import aperture_map, t_statistic
 
-# beta Pictoris b stands here on the frames of the real sequence, star on pixel (50, 50).
-B_XY = (58, 36)
 HALF_PX = 4
 # The packages end their outermost annuli differently: pixels are compared up to this share of
 # the half side.
@@ -36,7 +35,7 @@ def load(folder: Path) -> Arrays:
 def place(data: Input) -> tuple[int, int] | None:
     """Pixel of the innermost companion on the north-up image, None if there is none."""
     if data.name == "betapic":
-        return B_XY
+        return betapic.B
     if data.name not in SCENES:
         return None
     scene = SCENES[data.name]

@@ -18,6 +18,7 @@ import numpy as np
 from anchors.memory import Watch
 
 BENCH = Path(__file__).resolve().parents[1]
+SUPPORT = BENCH.parent / "support"
 # Calls of an instant are watched for memory many times, as samples are 20 ms apart.
 INSTANT_S, INSTANT_REPEAT_S = 0.2, 0.6
 
@@ -87,7 +88,7 @@ def environment(side: str, threads: int) -> dict[str, str]:
     pinned = {f"{name}_NUM_THREADS": str(blas) for name in names}
     unwanted = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
     kept = {key: value for key, value in os.environ.items() if key not in unwanted}
-    folders = {"PYTHONPATH": str(BENCH), "MPLBACKEND": "Agg"}
+    folders = {"PYTHONPATH": f"{BENCH}{os.pathsep}{SUPPORT}", "MPLBACKEND": "Agg"}
     return {**kept, **pinned, **folders, "NUMBA_NUM_THREADS": str(threads)}
 
 
