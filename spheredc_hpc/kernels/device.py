@@ -20,6 +20,7 @@ from spheredc_hpc.errors import ResourceError
 Array = Any
 
 _ADVICE = "install the extra `gpu` on a machine with an NVIDIA card and its driver, or use the CPU"
+_COMPILER = "install the NVRTC and the headers of CUDA 12 (docs/gpu.md), or use the CPU"
 # Work arrays of one piece take this share of the free memory at most.
 _SHARE = 0.5
 
@@ -85,10 +86,11 @@ def find_card() -> Card:
     Raises
     ------
     ResourceError
-        If CuPy is not installed, or sees no card that it can use.
+        If CuPy is not installed, sees no card that it can use, or cannot compile for it.
     """
     try:
         import cupy
+        from cupy.cuda.compiler import CompileException
     except ImportError as error:
         raise ResourceError(f"no GPU: CuPy is not installed ({error}); {_ADVICE}") from error
     try:
@@ -96,9 +98,16 @@ def find_card() -> Card:
         if not found:
             raise ResourceError(f"no GPU: CuPy sees none; {_ADVICE}")
         properties = cupy.cuda.runtime.getDeviceProperties(0)
+        # Compiled when it is first called.
         cupy.arange(1).get()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise ResourceError(f"no GPU: {error}; {_ADVICE}") from error
+    except (RuntimeError, CompileException) as error:
+        # RuntimeError: a library is not found; CompileException: a header is not.
+        reason = str(error).strip().partition("\n")[0]
+        raise ResourceError(
+            f"no GPU: CuPy cannot compile for it ({type(error).__name__}: {reason}); {_COMPILER}"
+        ) from error
     name = properties["name"]
     text = name.decode() if isinstance(name, bytes) else str(name)
     return Card(text, int(properties["totalGlobalMem"]))

@@ -1,6 +1,8 @@
 """Reductions of frames that lie off the CPU, by a stand-in for the graphics card."""
 
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import device_cases
 import numpy as np
@@ -160,9 +162,53 @@ def test_no_card_is_a_lack_of_resources_with_a_way_out(monkeypatch):
         find_card()
     except ResourceError as error:
         assert "install the extra `gpu`" in str(error)  # noqa: PT017 - there may be a card
-    monkeypatch.setitem(__import__("sys").modules, "cupy", None)
+    monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(ResourceError, match=r"CuPy is not installed.*install the extra `gpu`"):
         Device.find("gpu", ALGORITHMS["pca"])
+
+
+def cupy_without_a_compiler(error):
+    """A CuPy that sees a card, but raises when it should compile for it."""
+
+    def fail(count):
+        raise error
+
+    runtime = SimpleNamespace(
+        CUDARuntimeError=type("CUDARuntimeError", (RuntimeError,), {}),
+        getDeviceCount=lambda: 1,
+        getDeviceProperties=lambda number: {"name": b"card", "totalGlobalMem": 1},
+    )
+    compiler = SimpleNamespace(CompileException=CompileException)
+    cuda = SimpleNamespace(runtime=runtime, compiler=compiler)
+    return {
+        "cupy": SimpleNamespace(cuda=cuda, arange=fail),
+        "cupy.cuda": cuda,
+        "cupy.cuda.compiler": compiler,
+    }
+
+
+class CompileException(Exception):  # noqa: N818 - the name that CuPy gives it
+    """As in CuPy: no RuntimeError."""
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            RuntimeError("CuPy failed to load libnvrtc.so.12"),
+            r"RuntimeError: .* libnvrtc\.so\.12\)",
+        ),
+        (
+            CompileException('cannot open source file "vector_types.h"\n1 error detected'),
+            r'CompileException: cannot open source file "vector_types\.h"\)',
+        ),
+    ],
+)
+def test_a_missing_compiler_or_header_is_a_lack_of_resources(monkeypatch, error, message):
+    for name, module in cupy_without_a_compiler(error).items():
+        monkeypatch.setitem(sys.modules, name, module)
+    with pytest.raises(ResourceError, match=f"cannot compile for it .{message}; install the NVRTC"):
+        find_card()
 
 
 def test_the_cpu_does_not_cut_work_by_the_memory_of_a_card():
