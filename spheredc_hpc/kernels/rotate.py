@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft as scipy_fft
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels.device import pieces_at_once
 from spheredc_hpc.kernels.fourier import fast_length, fft_of, phase_ramp
 from spheredc_hpc.kernels.parallel import map_ordered
 from spheredc_hpc.kernels.quarter import (
@@ -38,8 +39,11 @@ GUARD_PX = 200
 TAIL_PX = 48
 # Lines transformed at a time, so that they and their spectra stay in the cache.
 _LINES = 128
-# Values of one batch on other array libraries: 64 MB in float32.
+# Values of the largest array of one batch on other array libraries: 64 MB in float32.
 _BATCH_VALUES = 2**24
+# What a batch takes per such value: phases in float64 [bytes]; images, spectra, ramps and room to
+# transform them, of the frames' own size.
+_PHASE_BYTES, _IMAGES = 8, 8
 
 
 class _Geometry(NamedTuple):
@@ -251,8 +255,10 @@ def _rotate_stack(xp: Any, frames: Array, angles: list[float]) -> Array:
         factors.append(shears)
         if shears.along_y != 0.0:
             batches.setdefault(_geometry(side, shears), []).append(i)
-    size = max(1, _BATCH_VALUES // side**2)
     for geometry, members in batches.items():
+        values = max(side * geometry.width, geometry.columns * geometry.height)
+        bytes_each = (_PHASE_BYTES + _IMAGES * xp.finfo(frames.dtype).bits // 8) * values
+        size = pieces_at_once(frames, bytes_each, _BATCH_VALUES // values)
         for start in range(0, len(members), size):
             batch = members[start : start + size]
             shears_of = [factors[i] for i in batch]

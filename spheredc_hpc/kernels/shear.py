@@ -162,14 +162,18 @@ def rotate_sheared(
     """
     margin = polynomials.shape[1]
     side, wanted = source.shape[0], target.shape[0]
-    # Columns that the image reaches after the first shear and that the last one asks for.
-    reach = math.ceil(min(side, wanted) * 0.5 * (1 + abs(shears.along_x))) + margin
+    reach = reached(min(side, wanted), abs(shears.along_x), margin)
     between = zero_margins(scratch("between", (2 * reach, side + 2 * margin), source.dtype), margin)
     after = zero_margins(scratch("after", (wanted, 2 * reach + 2 * margin), source.dtype), margin)
     x, y = shears
     shear_rows(source, side // 2, x, side // 2 - reach, polynomials, between, True)
     shear_rows(between, reach, y, side // 2 - wanted // 2, polynomials, after, True)
     shear_rows(after, wanted // 2, x, reach - wanted // 2, polynomials, target, False)
+
+
+def reached(side: int, along_x: float, margin: int) -> int:
+    """Columns on a side that an image reaches after one shear and that the last one asks for."""
+    return math.ceil(side * 0.5 * (1 + along_x)) + margin
 
 
 def zero_margins(array: NDArray[Any], margin: int) -> NDArray[Any]:
@@ -244,8 +248,7 @@ def shear_stack(
         Turned images.
     """
     side, margin = stack.shape[-1], polynomials.shape[1]
-    steepest = max(abs(s.along_x) for s in shears)
-    reach = math.ceil(min(side, wanted) * 0.5 * (1 + steepest)) + margin
+    reach = reached(min(side, wanted), max(abs(s.along_x) for s in shears), margin)
     along_x = xp.asarray([s.along_x for s in shears], dtype=xp.float64)
     along_y = xp.asarray([s.along_y for s in shears], dtype=xp.float64)
 

@@ -12,11 +12,13 @@ from array_api_compat import array_namespace, is_numpy_namespace
 from numpy.typing import NDArray
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels.device import pieces_at_once
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
 from spheredc_hpc.kernels.quarter import Shears, rotate_quarter, split_turn, turn_quarters
 from spheredc_hpc.kernels.scratch import scratch
 from spheredc_hpc.kernels.shear import (
     interpolate_lines,
+    reached,
     rotate_sheared,
     shear_stack,
     store_columns,
@@ -31,8 +33,11 @@ WarpMethod = Literal["interpolated", "accurate"]
 
 # Taps of the filter of each method.
 TAPS = {"interpolated": 16, "accurate": 32}
-# Values of one batch on other array libraries: 32 MB in float32.
-_BATCH_VALUES = 2**23
+# Values of the largest array of one batch on other array libraries: 64 MB in float32.
+_BATCH_VALUES = 2**24
+# What a batch takes per such value: places, indices and what the library makes of them [bytes];
+# images, padded, picked and added, of the frames' own size.
+_PLACE_BYTES, _IMAGES = 64, 6
 
 
 class _Warp(NamedTuple):
@@ -219,13 +224,30 @@ def _copy_centred(image: NDArray[Any], target: NDArray[Any]) -> None:
 def _warp_stack(
     xp: Any, frames: Array, warps: list[_Warp], wanted: int, polynomials: Floats
 ) -> Array:
-    side = frames.shape[-1]
-    size = max(1, _BATCH_VALUES // max(side, wanted) ** 2)
+    values = _largest(frames.shape[-1], warps, wanted, polynomials.shape[1])
+    bytes_each = (_PLACE_BYTES + _IMAGES * xp.finfo(frames.dtype).bits // 8) * values
+    size = pieces_at_once(frames, bytes_each, _BATCH_VALUES // values)
     done = [
         _warp_batch(xp, frames[part, ...], warps[part], wanted, polynomials)
         for part in blocks(len(warps), size)
     ]
     return xp.concat(done) if done else xp.zeros((0, wanted, wanted), dtype=frames.dtype)
+
+
+def _largest(side: int, warps: list[_Warp], wanted: int, taps: int) -> int:
+    """Values of the largest array that one frame becomes on the way."""
+    middle = _batch_side(side, warps, wanted, taps)
+    steepest = max((abs(w.shears.along_x) for w in warps), default=0.0)
+    columns = 2 * reached(min(max(side, middle), wanted), steepest, taps)
+    rows = max(side, middle, wanted)
+    return max(1, rows * max(rows, columns))
+
+
+def _batch_side(side: int, warps: list[_Warp], wanted: int, taps: int) -> int:
+    """Side of the rescaled images of a batch."""
+    if all(w.scale == 1.0 for w in warps):
+        return side
+    return max(_middle_side(side, w, wanted, taps) for w in warps)
 
 
 def _warp_batch(
@@ -235,7 +257,7 @@ def _warp_batch(
     side, taps = frames.shape[-1], polynomials.shape[1]
     stack = xp.stack([rotate_quarter(frames[i, ...], w.quarters) for i, w in enumerate(warps)])
     if any(w.scale != 1.0 for w in warps):
-        middle = max(_middle_side(side, w, wanted, taps) for w in warps)
+        middle = _batch_side(side, warps, wanted, taps)
         scales = xp.asarray([w.scale for w in warps], dtype=xp.float64)
         steps = xp.arange(middle, dtype=xp.float64) - middle // 2
         position = scales[:, None, None] * steps[None, None, :] + side // 2

@@ -1,13 +1,18 @@
 """Rotation by Fourier shears."""
 
+import tracemalloc
+from functools import partial
+
 import array_api_strict
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels import device, rotate, warp
 from spheredc_hpc.kernels.parallel import worker_threads
 from spheredc_hpc.kernels.rotate import rotate_fft, rotate_frames, rotate_quarter
+from spheredc_hpc.kernels.warp import warp_frames
 
 
 def gaussian(side, dx, dy, fwhm=4.0):
@@ -84,6 +89,16 @@ def test_stack_takes_one_angle_a_frame():
     image = gaussian(33, 6.0, 0.0)
     stack = rotate_fft(np.stack([image, image]), [10.0, 50.0])
     np.testing.assert_array_equal(stack[1], rotate_fft(image, 50.0))
+
+
+def batched_on_a_card():
+    """Kernels that work in batches on other array libraries, and what they do."""
+    return [
+        pytest.param(rotate, rotate_frames, id="fft"),
+        pytest.param(warp, partial(rotate_frames, method="interpolated"), id="interpolated"),
+        pytest.param(warp, partial(warp_frames, scales=0.8), id="enlarged"),
+        pytest.param(warp, partial(warp_frames, scales=1.3, side_out=95), id="reduced"),
+    ]
 
 
 def plain_shears(image, angle_deg):
@@ -164,6 +179,47 @@ def test_strict_array_library_turns_stacks():
         # float32 with values of a few units.
         expected = rotate_frames(frames, angles, method)
         np.testing.assert_allclose(np.asarray(strict), expected, atol=3e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("angles", [np.full(9, 3.0), np.full(9, 44.0)])
+@pytest.mark.parametrize(("kernel", "turn"), batched_on_a_card())
+def test_batches_on_a_card_take_the_memory_that_is_counted(
+    monkeypatch, kernel, turn, angles, dtype
+):
+    frames = array_api_strict.asarray(np.ones((9, 80, 80), dtype))
+    counted, peaks, found = set(), [], []
+    for together in (1, 9):
+        monkeypatch.setattr(
+            kernel, "pieces_at_once", lambda _, each, usual, n=together: counted.add(each) or n
+        )
+        tracemalloc.start()
+        found.append(np.asarray(turn(frames, angles)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # The rest is for what the library of a card takes and this one does not: indices, copies
+    # and room for its transforms.
+    (each,) = counted
+    assert 0.3 * each < (peaks[1] - peaks[0]) / 8 < each
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+
+
+@pytest.mark.parametrize(("kernel", "turn"), batched_on_a_card())
+def test_batches_on_a_card_are_cut_by_its_memory(monkeypatch, kernel, turn):
+    # A card that has room for two frames and a half.
+    asked = []
+
+    def card(like, bytes_each, usual):
+        monkeypatch.setattr(device, "is_cupy_array", lambda array: True)
+        monkeypatch.setattr(device, "free_bytes", lambda: 5 * bytes_each)
+        asked.append(device.pieces_at_once(like, bytes_each, usual))
+        return asked[-1]
+
+    monkeypatch.setattr(kernel, "pieces_at_once", card)
+    frames = np.random.default_rng(5).standard_normal((5, 30, 30))
+    found = np.asarray(turn(array_api_strict.asarray(frames), np.full(5, 17.0)))
+    assert asked == [2]
+    np.testing.assert_allclose(found, turn(frames, np.full(5, 17.0)), atol=1e-7)
 
 
 @pytest.mark.parametrize(
