@@ -10,6 +10,7 @@ from array_api_compat import array_namespace, is_numpy_namespace
 from numpy.typing import NDArray
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels.checks import check_floating, row_range
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
 from spheredc_hpc.kernels.sorting import LANES, comparators, sort_lanes
 
@@ -40,7 +41,7 @@ def combine_frames(
 
     Parameters
     ----------
-    frames : array, shape (n, ny, nx)
+    frames : array of float32 or float64, shape (n, ny, nx)
         Frames on a common grid. Values where `valid` is false are not looked at, others must
         be finite. NumPy frames that are not contiguous are copied.
     combination : {"mean", "median", "weighted", "trimmed"}
@@ -53,7 +54,7 @@ def combine_frames(
         Fraction of the valid values of a pixel that "trimmed" leaves out at either end,
         rounded down to a whole number; at least 0 and below 0.5.
     rows : slice, optional
-        Rows to combine; all `ny` if absent.
+        Rows to combine, without a step; all `ny` if absent.
 
     Returns
     -------
@@ -63,7 +64,8 @@ def combine_frames(
     Raises
     ------
     KernelInputError
-        If shapes do not fit, weights are missing or the trim is out of range.
+        If shapes do not fit, the frames are not floating, weights are missing or the trim or
+        the rows are out of range.
 
     Notes
     -----
@@ -71,8 +73,10 @@ def combine_frames(
     for it, of the ranks. Ranks of NumPy frames come from a sorting network (`sorting`).
     Cost: O(n * ny * nx), with ranks times about ``log2(n)**2 / 4`` vector steps.
     """
-    first, last, _ = (rows or slice(None)).indices(frames.shape[1] if frames.ndim == 3 else 0)
-    wanted = slice(first, last)
+    if frames.ndim != 3 or frames.shape[0] == 0:
+        raise KernelInputError(f"frames (n, ny, nx) with n > 0 wanted, got {frames.shape}")
+    check_floating(frames)
+    wanted = slice(*row_range(rows, frames.shape[1]))
     _check(frames, wanted, combination, valid, weights, trim)
     ranks = {"median": _MEDIAN_TRIM, "trimmed": trim}.get(combination)
     if combination != "weighted":
@@ -93,8 +97,6 @@ def _check(
     weights: Array | None,
     trim: float,
 ) -> None:
-    if frames.ndim != 3 or frames.shape[0] == 0:
-        raise KernelInputError(f"frames (n, ny, nx) with n > 0 wanted, got {frames.shape}")
     if combination not in get_args(Combination):
         raise KernelInputError(f"unknown combination {combination!r}")
     shape = (frames.shape[0], rows.stop - rows.start, frames.shape[2])
@@ -240,6 +242,8 @@ def _combine_stack(
     xp: Any, frames: Array, valid: Array | None, weights: Array | None, ranks: float | None
 ) -> Array:
     n, ny, nx = frames.shape
+    if ny == 0 or nx == 0:
+        return xp.zeros((ny, nx), dtype=xp.float32)
     parts = []
     for rows in blocks(ny, max(1, _BATCH_VALUES // (n * nx))):
         piece = frames[:, rows, :]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels.checks import row_range
 from spheredc_hpc.kernels.parallel import map_ordered
 
 Floats = NDArray[np.float64]
@@ -37,7 +38,7 @@ def turn_mask(mask: Mask, angles_deg: Floats, scales: Floats, rows: slice | None
     scales : array of float64, shape (n_frames,)
         Input pixels per output pixel.
     rows : slice, optional
-        Rows of the output that are wanted; all if absent.
+        Rows of the output that are wanted, without a step; all if absent.
 
     Returns
     -------
@@ -46,14 +47,15 @@ def turn_mask(mask: Mask, angles_deg: Floats, scales: Floats, rows: slice | None
     Raises
     ------
     KernelInputError
-        If the mask is not square or the numbers of angles and scales differ.
+        If the mask is not square, the numbers of angles and scales differ or the rows are no
+        range.
     """
     square = mask.ndim == 2 and mask.shape[0] == mask.shape[1]
     if not square or angles_deg.shape != scales.shape:
         raise KernelInputError(
             f"square mask wanted, got {mask.shape}; {angles_deg.size} angles, {scales.size} scales"
         )
-    first, last, _ = (rows or slice(None)).indices(mask.shape[0])
+    first, last = row_range(rows, mask.shape[0])
     out = np.empty((angles_deg.size, last - first, mask.shape[1]), np.bool_)
 
     def one(i: int) -> None:

@@ -198,3 +198,31 @@ def test_wrong_arguments_are_refused(frames, valid):
         combine_frames(frames, "mode")
     with pytest.raises(KernelInputError, match="at least 1"), worker_threads(0):
         pass
+
+
+@pytest.mark.parametrize("dtype", [int, bool, np.complex64, np.float16, ">f4"])
+@pytest.mark.parametrize("name", ["mean", "median"])
+def test_frames_of_other_types_are_refused_by_name(frames, name, dtype):
+    given = frames.astype(dtype)
+    with pytest.raises(KernelInputError, match=f"frames are {given.dtype}, float32 or float64"):
+        combine_frames(given, name)
+
+
+@pytest.mark.parametrize("rows", [slice(0, 10, 2), slice(10, 0, -1), slice(9, 3), slice(-3, 5)])
+@pytest.mark.parametrize("library", [np.asarray, array_api_strict.asarray])
+def test_rows_that_are_no_range_are_refused(frames, rows, library):
+    with pytest.raises(KernelInputError, match=r"rows=slice\(.* of 70, a rising slice"):
+        combine_frames(library(frames), rows=rows)
+
+
+@pytest.mark.parametrize("name", ["mean", "median", "weighted", "trimmed"])
+@pytest.mark.parametrize("library", [np.asarray, array_api_strict.asarray])
+def test_no_rows_give_an_empty_image(frames, valid, name, library):
+    weights = np.ones((9, 1, 1))
+    arrays = {"valid": library(valid[:, :0]), "weights": library(weights)}
+    found = combine_frames(library(frames), name, rows=slice(7, 7), **arrays)
+    assert np.asarray(found).dtype == np.float32
+    assert found.shape == (0, 20)
+    # Rows beyond the image do not exist, nor do columns here.
+    assert combine_frames(library(frames), rows=slice(80, 90)).shape == (0, 20)
+    assert combine_frames(library(frames[..., :0]), "median").shape == (70, 0)

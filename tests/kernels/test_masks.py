@@ -47,3 +47,14 @@ def test_some_rows_are_those_of_the_whole():
     angles, scales = np.array([0.0, 33.0, -140.0]), np.array([1.0, 1.1, 0.9])
     whole = turn_mask(mask, angles, scales)
     np.testing.assert_array_equal(turn_mask(mask, angles, scales, slice(5, 12)), whole[:, 5:12])
+
+
+@pytest.mark.parametrize("rows", [slice(0, 9, 3), slice(9, None, -1), slice(9, 3)])
+def test_rows_that_are_no_range_are_refused(rows):
+    with pytest.raises(KernelInputError, match=r"rows=slice\(.* of 21, a rising slice"):
+        turn_mask(np.ones((21, 21), bool), np.zeros(1), np.ones(1), rows)
+
+
+def test_no_rows_give_an_empty_mask():
+    found = turn_mask(np.ones((21, 21), bool), np.zeros(2), np.ones(2), slice(4, 4))
+    assert found.shape == (2, 0, 21)
