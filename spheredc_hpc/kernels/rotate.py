@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft as scipy_fft
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels.checks import check_floating
 from spheredc_hpc.kernels.device import pieces_at_once
 from spheredc_hpc.kernels.fourier import fast_length, fft_of, phase_ramp
 from spheredc_hpc.kernels.parallel import map_ordered
@@ -59,8 +60,8 @@ def rotate_fft(frames: Array, angles_deg: float | Sequence[float] | Array) -> Ar
 
     Parameters
     ----------
-    frames : array, shape (..., n, n)
-        Real frames, finite: NaN would spread over rows and columns and is not checked.
+    frames : array of float32 or float64, shape (..., n, n)
+        Frames, finite: NaN would spread over rows and columns and is not checked.
     angles_deg : float or sequence, shape (n_frames,)
         Counter-clockwise turn of each frame, y up [deg].
 
@@ -72,14 +73,15 @@ def rotate_fft(frames: Array, angles_deg: float | Sequence[float] | Array) -> Ar
     Raises
     ------
     KernelInputError
-        If the frames are not square and real, or the angles do not fit them.
+        If the frames are not square and floating, or the angles do not fit them.
 
     Notes
     -----
     `rotate_frames` with method "fft", for any number of leading axes.
     """
+    if frames.ndim < 2:
+        raise KernelInputError(f"frames (..., n, n) wanted, got {frames.shape}")
     xp = array_namespace(frames)
-    _check(xp, frames)
     stack = xp.reshape(frames, (math.prod(frames.shape[:-2]), *frames.shape[-2:]))
     return xp.reshape(rotate_frames(stack, angles_deg), frames.shape)
 
@@ -94,8 +96,8 @@ def rotate_frames(
 
     Parameters
     ----------
-    frames : array, shape (n_frames, n, n)
-        Real frames, finite: NaN would spread over rows and columns and is not checked.
+    frames : array of float32 or float64, shape (n_frames, n, n)
+        Frames, finite: NaN would spread over rows and columns and is not checked.
     angles_deg : float or sequence, shape (n_frames,)
         Counter-clockwise turn of each frame, y up [deg].
     method : {"fft", "interpolated"}
@@ -111,7 +113,8 @@ def rotate_frames(
     Raises
     ------
     KernelInputError
-        If the frames are not square and real, or angles or `out` do not fit them.
+        If the frames are no stack, not square or not floating, or angles or `out` do not fit
+        them.
 
     Notes
     -----
@@ -124,13 +127,15 @@ def rotate_frames(
     NumPy frames are shared by the threads of `worker_threads`, one frame at a time.
     Cost: O(n**2 log n), six real transforms per frame.
     """
-    xp = array_namespace(frames)
-    _check(xp, frames)
+    if frames.ndim != 3 or frames.shape[1] != frames.shape[2]:
+        raise KernelInputError(f"square frames (n_frames, n, n) wanted, got {frames.shape}")
+    check_floating(frames)
     if method == "interpolated":
         return warp_frames(frames, angles_deg, method="interpolated", out=out)
     if method != "fft":
         raise KernelInputError(f"unknown rotation {method!r}, 'fft' or 'interpolated' wanted")
     angles = finite_angles(angles_deg, frames.shape[0])
+    xp = array_namespace(frames)
     if not is_numpy_namespace(xp):
         return _rotate_stack(xp, frames, angles)
     result = np.empty_like(frames, order="C") if out is None else out
@@ -138,12 +143,6 @@ def rotate_frames(
         raise KernelInputError(f"out {result.shape} {result.dtype} does not fit {frames.shape}")
     map_ordered(lambda i: _rotate_numpy(frames[i], angles[i], result[i]), range(frames.shape[0]))
     return result
-
-
-def _check(xp: Any, frames: Array) -> None:
-    square = frames.ndim >= 2 and frames.shape[-1] == frames.shape[-2]
-    if not square or not xp.isdtype(frames.dtype, "real floating"):
-        raise KernelInputError(f"square real frames wanted, got {frames.shape} {frames.dtype}")
 
 
 def _geometry(side: int, shears: Shears) -> _Geometry:

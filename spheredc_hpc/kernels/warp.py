@@ -12,6 +12,7 @@ from array_api_compat import array_namespace, is_numpy_namespace
 from numpy.typing import NDArray
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels.checks import check_floating
 from spheredc_hpc.kernels.device import pieces_at_once
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
 from spheredc_hpc.kernels.quarter import Shears, rotate_quarter, split_turn, turn_quarters
@@ -60,8 +61,8 @@ def warp_frames(
 
     Parameters
     ----------
-    frames : array, shape (n_frames, n, n)
-        Real frames, finite: NaN would spread over a filter's length and is not checked.
+    frames : array of float32 or float64, shape (n_frames, n, n)
+        Frames, finite: NaN would spread over a filter's length and is not checked.
     angles_deg : float or sequence, shape (n_frames,)
         Counter-clockwise turn of each frame, y up [deg], as in `rotate_frames`.
     scales : float or sequence, shape (n_frames,)
@@ -84,7 +85,7 @@ def warp_frames(
     Raises
     ------
     KernelInputError
-        If the frames are not square and real, or the other arguments do not fit them.
+        If the frames are not square and floating, or the other arguments do not fit them.
 
     Notes
     -----
@@ -96,16 +97,16 @@ def warp_frames(
     NumPy frames are shared by the threads of `worker_threads`, one frame at a time.
     Cost: O(n**2 taps).
     """
-    xp = array_namespace(frames)
-    square = frames.ndim == 3 and frames.shape[-1] == frames.shape[-2]
-    if not square or not xp.isdtype(frames.dtype, "real floating"):
-        raise KernelInputError(f"square real frames wanted, got {frames.shape} {frames.dtype}")
+    if frames.ndim != 3 or frames.shape[1] != frames.shape[2]:
+        raise KernelInputError(f"square frames (n_frames, n, n) wanted, got {frames.shape}")
+    check_floating(frames)
     if method not in TAPS:
         raise KernelInputError(f"unknown method {method!r}, one of {sorted(TAPS)} wanted")
     count, side = frames.shape[:2]
     wanted = side if side_out is None else side_out
     warps = _plan(angles_deg, scales, count)
     polynomials = tap_polynomials(TAPS[method])
+    xp = array_namespace(frames)
     if not is_numpy_namespace(xp):
         return _warp_stack(xp, frames, warps, wanted, polynomials)
     shape = (count, wanted, wanted)

@@ -236,6 +236,19 @@ def test_frames_that_cannot_be_turned_are_refused(frames, angles):
         rotate_fft(frames, angles)
 
 
+@pytest.mark.parametrize("method", ["fft", "interpolated"])
+def test_only_stacks_of_two_types_are_turned(method):
+    for shape in ((8, 8), (2, 3, 8, 8), (2, 8, 9)):
+        with pytest.raises(KernelInputError, match=r"\(n_frames, n, n\) wanted"):
+            rotate_frames(np.zeros(shape), 1.0, method)
+    for dtype in (np.float16, np.longdouble, np.complex64, int, ">f8"):
+        frames = np.zeros((2, 8, 8), dtype)
+        with pytest.raises(KernelInputError, match=f"frames are {frames.dtype}, float32 or"):
+            rotate_frames(frames, 1.0, method)
+    with pytest.raises(KernelInputError, match=r"\(\.\.\., n, n\) wanted"):
+        rotate_fft(np.zeros(8), 1.0)
+
+
 def test_a_wrong_method_or_output_is_refused():
     frames = np.zeros((2, 8, 8), np.float32)
     with pytest.raises(KernelInputError, match="unknown rotation"):

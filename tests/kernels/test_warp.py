@@ -186,6 +186,10 @@ def test_wrong_arguments_are_refused(arguments, message):
 
 
 def test_frames_that_are_not_square_stacks_are_refused():
-    for frames in (np.zeros((8, 8)), np.zeros((1, 8, 9)), np.zeros((1, 8, 8), int)):
-        with pytest.raises(KernelInputError, match="square real frames"):
+    for frames in (np.zeros((8, 8)), np.zeros((1, 8, 9))):
+        with pytest.raises(KernelInputError, match="square frames"):
+            warp_frames(frames, 1.0)
+    for dtype in (int, np.float16):
+        frames = np.zeros((1, 8, 8), dtype)
+        with pytest.raises(KernelInputError, match=f"frames are {frames.dtype}, float32 or"):
             warp_frames(frames, 1.0)
