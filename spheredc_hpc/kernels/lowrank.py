@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numba
@@ -10,6 +11,7 @@ from array_api_compat import array_namespace, is_numpy_namespace
 from scipy import linalg
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels.checks import check_floating
 from spheredc_hpc.kernels.clipping import MAD_TO_SIGMA
 from spheredc_hpc.kernels.modes import BLOCK_PIXELS, gram_matrix, leading_modes
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
@@ -35,14 +37,16 @@ def sparse_part(
 
     Parameters
     ----------
-    rows : array, shape (n, n_pix)
-        Frames, one a row, the pixels of one zone. Finite; NaN is not checked.
+    rows : array of float32 or float64, shape (n, n_pix)
+        Frames, one a row, the pixels of one zone, ``n_pix > 0``. Finite; NaN is not checked.
     references : array, shape (n_ref, n_pix), or None
-        Further frames of the same zone that take part in the decomposition.
+        Further frames of the same zone that take part in the decomposition, in the type of
+        `rows`.
     n_modes : int
         Rank of the common part, ``0 <= n_modes <= n + n_ref``.
     threshold : float
-        Soft threshold of the sparse part in units of the noise of the zone.
+        Soft threshold of the sparse part in units of the noise of the zone, finite and at
+        least 0.
     iterations : int
         Times that both parts are found anew, at least 1.
     centre : bool
@@ -60,7 +64,7 @@ def sparse_part(
     Raises
     ------
     KernelInputError
-        If the zones differ or a number is out of range.
+        If the zones differ, are empty or not floating, or a number is out of range.
 
     Notes
     -----
@@ -70,14 +74,21 @@ def sparse_part(
     the Gram matrix, so nothing is random. The noise is the scaled median of the absolute values
     of ``frames - common``. Cost: O((n + n_ref)**2 * n_pix) an iteration.
     """
+    if rows.ndim != 2 or 0 in rows.shape:
+        raise KernelInputError(f"nothing to separate: rows (n, n_pix) wanted, got {rows.shape}")
+    check_floating(rows, "rows")
     if references is not None and references.shape[1:] != rows.shape[1:]:
         raise KernelInputError(f"zones differ: rows {rows.shape}, refs {references.shape}")
+    if references is not None and references.dtype != rows.dtype:
+        raise KernelInputError(f"rows are {rows.dtype}, references {references.dtype}")
+    if iterations < 1:
+        raise KernelInputError(f"iterations={iterations}, at least 1 wanted")
+    if not 0 <= threshold < math.inf:
+        raise KernelInputError(f"threshold={threshold}, finite and at least 0 wanted")
     xp = array_namespace(rows)
     frames = rows if references is None else xp.concat([rows, references], axis=0)
-    if frames.ndim != 2 or not 0 <= n_modes <= frames.shape[0]:
+    if not 0 <= n_modes <= frames.shape[0]:
         raise KernelInputError(f"n_modes={n_modes} outside 0..{frames.shape[0]}")
-    if iterations < 1 or threshold < 0:
-        raise KernelInputError(f"iterations={iterations}, threshold={threshold}")
     if centre:
         mean = xp.mean(xp.astype(frames, xp.float64), axis=0, keepdims=True)
         frames = xp.astype(xp.astype(frames, xp.float64) - mean, rows.dtype)
@@ -127,15 +138,23 @@ def median_size(values: Array) -> float:
 
     Parameters
     ----------
-    values : array, shape (n, n_pix)
-        Values, finite, n_pix > 0.
+    values : array of float32 or float64, shape (n, n_pix)
+        Values, finite; at least one.
 
     Returns
     -------
     float
         Exact. For float32 the values are counted by their leading bits, and only those that
         share a bucket with the median are ranked. Cost: O(n * n_pix).
+
+    Raises
+    ------
+    KernelInputError
+        If there are no values, or they are not floating or no matrix.
     """
+    if values.ndim != 2 or 0 in values.shape:
+        raise KernelInputError(f"values (n, n_pix) wanted, at least one, got {values.shape}")
+    check_floating(values, "values")
     xp = array_namespace(values)
     if not is_numpy_namespace(xp):
         ranked, count = xp.sort(xp.reshape(xp.abs(values), (-1,))), values.size

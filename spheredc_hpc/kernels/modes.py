@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from spheredc_hpc.errors import KernelInputError
 from spheredc_hpc.kernels import buffers
+from spheredc_hpc.kernels.checks import check_floating
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
 from spheredc_hpc.kernels.scratch import scratch
 
@@ -36,9 +37,9 @@ def gram_matrix(rows: Array, others: Array | None = None) -> Array:
 
     Parameters
     ----------
-    rows : array, shape (n, n_pix)
+    rows : array of float32 or float64, shape (n, n_pix)
         Frames, one a row, finite.
-    others : array, shape (m, n_pix), optional
+    others : array of float32 or float64, shape (m, n_pix), optional
         Second set of frames; `rows` if absent, and the result is then symmetric.
 
     Returns
@@ -48,7 +49,7 @@ def gram_matrix(rows: Array, others: Array | None = None) -> Array:
     Raises
     ------
     KernelInputError
-        If the two sets have different numbers of pixels.
+        If the two sets have different numbers of pixels or are not floating.
 
     Notes
     -----
@@ -58,6 +59,8 @@ def gram_matrix(rows: Array, others: Array | None = None) -> Array:
     if rows.ndim != 2 or (others is not None and others.shape[1:] != rows.shape[1:]):
         shape = None if others is None else others.shape
         raise KernelInputError(f"frames do not fit: {rows.shape} and {shape}")
+    for frames in (rows,) if others is None else (rows, others):
+        check_floating(frames)
     xp = array_namespace(rows)
 
     def partial(block: slice) -> Array:
@@ -85,7 +88,7 @@ def zone_gram(base: Array) -> Array:
 
     Parameters
     ----------
-    base : array, shape (n, n_pix)
+    base : array of float32 or float64, shape (n, n_pix)
         Rows of one zone, finite.
 
     Returns
@@ -94,10 +97,18 @@ def zone_gram(base: Array) -> Array:
         The last row and column hold the sums of the rows, the last element the number of
         pixels.
 
+    Raises
+    ------
+    KernelInputError
+        If the rows are not floating or no matrix.
+
     Notes
     -----
     Partial products over blocks of `BLOCK_PIXELS` pixels, added in their order.
     """
+    if base.ndim != 2:
+        raise KernelInputError(f"rows (n, n_pix) wanted, got {base.shape}")
+    check_floating(base, "rows")
     xp = array_namespace(base)
     n = base.shape[0]
 
@@ -188,16 +199,22 @@ def apply_operator(operator: Array, rows: Array) -> Array:
     ----------
     operator : array, shape (m, n)
         Square or rectangular matrix.
-    rows : array, shape (n, n_pix)
-        Frames, one a row, finite.
+    rows : array of float32 or float64, shape (n, n_pix)
+        Frames, one a row, finite; `n_pix` may be 0.
 
     Returns
     -------
     array, shape (m, n_pix), dtype of `rows`
+
+    Raises
+    ------
+    KernelInputError
+        If the shapes do not fit or the frames are not floating.
     """
-    if operator.shape[1] != rows.shape[0]:
+    if operator.ndim != 2 or rows.ndim != 2 or operator.shape[1] != rows.shape[0]:
         raise KernelInputError(f"operator {operator.shape} does not fit frames {rows.shape}")
+    check_floating(rows)
     xp = array_namespace(operator, rows)
     matrix = xp.astype(operator, rows.dtype)
     parts = map_ordered(lambda block: matrix @ rows[:, block], blocks(rows.shape[1], BLOCK_PIXELS))
-    return xp.concat(parts, axis=1) if parts else xp.zeros((operator.shape[0], 0), rows.dtype)
+    return xp.concat(parts, axis=1) if parts else xp.zeros((operator.shape[0], 0), dtype=rows.dtype)

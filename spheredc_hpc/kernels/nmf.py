@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from array_api_compat import array_namespace
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.kernels.checks import check_floating
 from spheredc_hpc.kernels.hals import positive, sweep_modes, sweep_weights
 from spheredc_hpc.kernels.modes import apply_operator, gram_matrix
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
@@ -67,8 +68,8 @@ def factorise(
 
     Parameters
     ----------
-    rows : array, shape (n, n_pix)
-        Frames, one a row, finite and not below `floor`.
+    rows : array of float32 or float64, shape (n, n_pix)
+        Frames, one a row, finite and not below `floor`; ``n_pix > 0``.
     n_modes : int
         Modes wanted, ``1 <= n_modes <= n``.
     max_iterations : int
@@ -85,7 +86,7 @@ def factorise(
     Raises
     ------
     KernelInputError
-        If `n_modes` is out of range.
+        If `n_modes` is out of range, or the frames are not floating or have no pixels.
 
     Notes
     -----
@@ -96,8 +97,11 @@ def factorise(
     float32 lose nothing of what varies. Cost: O(n * n_modes * n_pix) a pass.
     """
     n = rows.shape[0]
-    if rows.ndim != 2 or not 1 <= n_modes <= n:
+    if rows.ndim != 2 or 0 in rows.shape:
+        raise KernelInputError(f"nothing to fit: frames (n, n_pix) wanted, got {rows.shape}")
+    if not 1 <= n_modes <= n:
         raise KernelInputError(f"n_modes={n_modes} outside 1..{n} for frames {rows.shape}")
+    check_floating(rows)
     xp = array_namespace(rows)
     varying, mean = _split_mean(rows, floor)
     weights, modes = _starting_factors(varying, mean, n_modes)
@@ -139,10 +143,10 @@ def fit_weights(
 
     Parameters
     ----------
-    rows : array, shape (n, n_pix)
-        Frames, finite.
+    rows : array of float32 or float64, shape (n, n_pix)
+        Frames, finite. Without pixels all weights are zero.
     modes : array, shape (n_modes, n_pix)
-        Modes, not negative.
+        Modes, not negative; of the type of the frames.
     sweeps : int
         Sweeps over the weights at most.
     tolerance : float
@@ -153,6 +157,11 @@ def fit_weights(
     Returns
     -------
     array of float64, shape (n, n_modes)
+
+    Raises
+    ------
+    KernelInputError
+        If shapes do not fit or the frames are not floating.
 
     Notes
     -----
@@ -185,9 +194,9 @@ def subtract_nonnegative(
 
     Parameters
     ----------
-    targets : array, shape (n_target, n_pix)
+    targets : array of float32 or float64, shape (n_target, n_pix)
         One frame per row, the pixels of one zone. Finite; NaN is not checked.
-    references : array, shape (n_ref, n_pix), or None
+    references : array of float32 or float64, shape (n_ref, n_pix), or None
         Frames that define the modes; None: the targets themselves.
     n_modes : int
         Modes, ``1 <= n_modes <= n_ref``.
@@ -205,7 +214,8 @@ def subtract_nonnegative(
     Raises
     ------
     KernelInputError
-        If the zones differ or are empty, `n_modes` is out of range or `negative` is unknown.
+        If the zones differ, are empty or not floating, `n_modes` is out of range or `negative`
+        is unknown.
 
     Notes
     -----
@@ -219,6 +229,8 @@ def subtract_nonnegative(
         raise KernelInputError(f"nothing to fit: {targets.shape} targets, refs {library.shape}")
     if negative not in ("shift", "clip"):
         raise KernelInputError(f"unknown treatment of negative pixels: {negative!r}")
+    check_floating(targets, "targets")
+    check_floating(library, "references")
     xp = array_namespace(targets, library)
     given, floor = targets, 0.0
     if negative == "clip":

@@ -118,3 +118,29 @@ def test_wrong_shapes_and_mode_counts_are_refused(rows):
         modes.apply_operator(np.ones((3, 11)), rows)
     with pytest.raises(KernelInputError, match=r"outside 0\.\.12"):
         modes.leading_modes(modes.gram_matrix(rows), 13)
+    with pytest.raises(KernelInputError, match=r"\(n, n_pix\) wanted"):
+        modes.zone_gram(rows[0])
+
+
+@pytest.mark.parametrize("dtype", [int, np.uint16, np.complex128, np.float16])
+def test_rows_of_other_types_are_refused_by_name(rows, dtype):
+    given = rows.astype(dtype)
+    for call in (
+        modes.gram_matrix,
+        modes.zone_gram,
+        lambda frames: modes.gram_matrix(rows, frames),
+        lambda frames: modes.apply_operator(np.eye(12), frames),
+    ):
+        with pytest.raises(KernelInputError, match=f"are {given.dtype}, float32 or float64"):
+            call(given)
+
+
+@pytest.mark.parametrize("library", [np.asarray, array_api_strict.asarray])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_without_pixels_have_empty_products(library, dtype):
+    rows = library(np.zeros((4, 0), dtype))
+    applied = modes.apply_operator(library(np.ones((3, 4))), rows)
+    assert applied.shape == (3, 0)
+    assert applied.dtype == rows.dtype
+    np.testing.assert_array_equal(np.asarray(modes.gram_matrix(rows)), np.zeros((4, 4)))
+    np.testing.assert_array_equal(np.asarray(modes.zone_gram(rows)), np.zeros((5, 5)))

@@ -285,3 +285,48 @@ def test_wrong_arguments_of_a_decomposition_are_refused(mixture):
         lowrank.sparse_part(rows, rows[:, :9], 2)
     with pytest.raises(KernelInputError, match="iterations=0"):
         lowrank.sparse_part(rows, None, 2, iterations=0)
+    with pytest.raises(KernelInputError, match="threshold=-1, finite and at least 0"):
+        lowrank.sparse_part(rows, None, 2, threshold=-1)
+    with pytest.raises(KernelInputError, match="threshold=nan, finite and at least 0"):
+        lowrank.sparse_part(rows, None, 2, threshold=np.nan)
+    with pytest.raises(KernelInputError, match="threshold=inf, finite and at least 0"):
+        lowrank.sparse_part(rows, None, 2, threshold=np.inf)
+    with pytest.raises(KernelInputError, match=r"nothing to separate.*\(500,\)"):
+        lowrank.sparse_part(rows[0], None, 0)
+    with pytest.raises(KernelInputError, match=r"nothing to separate.*\(24, 0\)"):
+        lowrank.sparse_part(rows[:, :0], None, 2)
+    with pytest.raises(KernelInputError, match="rows are float64, references float32"):
+        lowrank.sparse_part(rows, rows.astype(np.float32), 2)
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (0, 4), (4, 0)])
+@pytest.mark.parametrize("library", [np.asarray, array_api_strict.asarray])
+def test_median_of_no_matrix_or_no_values_is_refused(shape, library):
+    with pytest.raises(KernelInputError, match="at least one, got"):
+        lowrank.median_size(library(np.zeros(shape, np.float32)))
+
+
+@pytest.mark.parametrize("dtype", [int, np.uint16, np.complex64])
+def test_frames_of_other_types_are_refused_by_name(positive, dtype):
+    rows = (10 * positive).astype(dtype)
+    for call in (
+        lambda: nmf.factorise(rows, 2),
+        lambda: nmf.fit_weights(rows, positive),
+        lambda: nmf.subtract_nonnegative(rows, None, 2),
+        lambda: nmf.subtract_nonnegative(positive, rows, 2),
+        lambda: lowrank.sparse_part(rows, None, 2),
+        lambda: lowrank.median_size(rows),
+    ):
+        with pytest.raises(KernelInputError, match=f"are {rows.dtype}, float32 or float64"):
+            call()
+
+
+@pytest.mark.parametrize("library", [np.asarray, array_api_strict.asarray])
+def test_frames_without_pixels_have_no_factors_and_zero_weights(library):
+    rows = library(np.zeros((5, 0)))
+    with pytest.raises(KernelInputError, match=r"nothing to fit.*\(5, 0\)"):
+        nmf.factorise(rows, 2)
+    with pytest.raises(KernelInputError, match=r"nothing to fit.*\(5, 0\)"):
+        nmf.subtract_nonnegative(rows, None, 2)
+    weights = nmf.fit_weights(rows, library(np.zeros((2, 0))))
+    np.testing.assert_array_equal(np.asarray(weights), np.zeros((5, 2)))
