@@ -14,6 +14,7 @@ import numpy as np
 from array_api_compat import array_namespace, is_numpy_namespace
 from numpy.typing import NDArray
 
+from spheredc_hpc.kernels.arrays import as_numpy
 from spheredc_hpc.kernels.cholesky import solve_ridge
 from spheredc_hpc.kernels.device import pieces_at_once
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
@@ -271,11 +272,24 @@ def _apply_inverse(
     matrix: Array, right: Array, numbers: Array, inside: Array, inverse: Inverse
 ) -> list[Array]:
     """Apply the inverse to batches of right-hand sides, shape (n_target, size)."""
+    if not inverse.is_ridge:
+        return _spectral_solve(matrix, right, numbers, inverse)
     xp = array_namespace(matrix)
-    if inverse.is_ridge:
-        solved = _definite_solve(matrix, right, numbers, inside)
-        if solved is not None:
-            return [solved]
+    solved, sound = _definite_solve(matrix, right, numbers, inside)
+    left = np.flatnonzero(~as_numpy(sound))
+    if not left.size:
+        return [solved]
+    one, two, three = (xp.take(part, xp.asarray(left), axis=0) for part in (matrix, right, numbers))
+    # What each target gets: its own solution, or one of those that follow.
+    place = np.arange(sound.shape[0])
+    place[left] = place.size + np.arange(left.size)
+    every = xp.concat([solved, *_spectral_solve(one, two, three, inverse)], axis=0)
+    return [xp.take(every, xp.asarray(place), axis=0)]
+
+
+def _spectral_solve(matrix: Array, right: Array, numbers: Array, inverse: Inverse) -> list[Array]:
+    """Solve by eigenvalues, once for each count."""
+    xp = array_namespace(matrix)
     values, vectors = xp.linalg.eigh(matrix)
     projected = xp.matmul(xp.matrix_transpose(vectors), right[:, :, None])[:, :, 0]
     return [
@@ -284,23 +298,36 @@ def _apply_inverse(
     ]
 
 
-def _definite_solve(matrix: Array, right: Array, numbers: Array, inside: Array) -> Array | None:
-    """Solve if Cholesky factors show all matrices to be positive definite, else None."""
+def _definite_solve(
+    matrix: Array, right: Array, numbers: Array, inside: Array
+) -> tuple[Array, Array]:
+    """Solve where Cholesky factors show a matrix to be positive definite, and tell where."""
     xp = array_namespace(matrix)
     largest = xp.max(xp.linalg.diagonal(matrix), axis=1, keepdims=True)
-    filling = (1 - inside) * largest
-    filled = matrix + filling[:, :, None] * xp.eye(matrix.shape[1], dtype=matrix.dtype)
+    filling = (1 - inside) * xp.where(largest > 0, largest, xp.ones_like(largest))
+    unit = xp.eye(matrix.shape[1], dtype=matrix.dtype)[None, :, :]
+    filled = matrix + filling[:, :, None] * unit
     try:
         lower = xp.linalg.cholesky(filled)
     except np.linalg.LinAlgError:
-        return None
+        # One of them fails, and the library does not say which.
+        if matrix.shape[0] == 1:
+            return xp.zeros_like(right), xp.zeros((1,), dtype=xp.bool)
+        halves = blocks(matrix.shape[0], (matrix.shape[0] + 1) // 2)
+        parts = [
+            _definite_solve(*(part[half, ...] for part in (matrix, right, numbers, inside)))
+            for half in halves
+        ]
+        solved, sound = zip(*parts, strict=True)
+        return xp.concat(solved, axis=0), xp.concat(sound, axis=0)
     pivots = xp.linalg.diagonal(lower)
     eps = xp.finfo(matrix.dtype).eps
     floor = numbers * eps * largest
     # Some libraries raise no error, but leave a pivot that is not positive, or not a number, or
     # what they had when they stopped.
     wrong = xp.max(xp.abs(lower @ xp.matrix_transpose(lower) - filled), axis=(-2, -1))
-    sound = wrong[:, None] <= _FACTOR_ERROR * matrix.shape[1] * eps * largest
-    if not bool(xp.all((pivots > 0) & (pivots**2 > floor) & sound)):
-        return None
-    return xp.linalg.solve(filled, right[:, :, None])[:, :, 0]
+    scale = xp.max(xp.linalg.diagonal(filled), axis=1)
+    sound = wrong <= _FACTOR_ERROR * matrix.shape[1] * eps * scale
+    sound = sound & xp.all((pivots > 0) & (pivots**2 > floor), axis=1)
+    filled = xp.where(sound[:, None, None], filled, unit)
+    return xp.linalg.solve(filled, right[:, :, None])[:, :, 0], sound

@@ -400,3 +400,45 @@ def test_inputs_are_left_alone(problem):
     solve_all(*problem)
     for part, copy in zip(problem, before, strict=True):
         np.testing.assert_array_equal(part, copy)
+
+
+def test_array_libraries_judge_each_ridge_by_itself(monkeypatch):
+    # Rows 0 and 1 differ by two rounding errors: Cholesky still solves, eigenvalues no longer
+    # do. Rows 2 and 3 are equal: only eigenvalues solve. Rows 4 and 5 are independent.
+    gram = np.eye(8)
+    gram[0, 1] = gram[1, 0] = 1 - 2 * EPS
+    gram[2, 3] = gram[3, 2] = 1.0
+    gram[6, :6] = gram[:6, 6] = 1e-3 * np.array([1, -1, 1, 1, 1, 1])
+    targets = np.full(2, 6)
+    allowed = np.zeros((3, 8), bool)
+    allowed[0, :2] = allowed[1, 2:4] = allowed[2, 4:6] = True
+    solved = []
+    eigh = array_api_strict.linalg.eigh
+    monkeypatch.setattr(
+        array_api_strict.linalg, "eigh", lambda stack: solved.append(stack.shape[0]) or eigh(stack)
+    )
+    with_sound, with_singular = (
+        np.asarray(
+            ridge_coefficients(
+                *(array_api_strict.asarray(part) for part in (gram, targets, allowed[pair])), 1e-18
+            )
+        )
+        for pair in ([0, 2], [0, 1])
+    )
+    # Some 1e-3 / (2 EPS), of which the factor knows the size only.
+    assert with_sound[0, 0] > 1e11
+    np.testing.assert_array_equal(with_singular[0], with_sound[0])
+    np.testing.assert_allclose(with_singular[1, 2:4], 0.5e-3, rtol=1e-12)
+    np.testing.assert_allclose(with_sound[1, 4:6], 1e-3, rtol=1e-12)
+    assert solved == [1]
+
+
+def test_array_libraries_solve_ridges_beside_targets_without_references(monkeypatch):
+    rows = speckles(20)
+    allowed = excluded(20)
+    allowed[3] = False
+    parts = rows @ rows.T, np.arange(20), allowed
+    expected = ridge_coefficients(*parts, 0.05)
+    monkeypatch.setattr(array_api_strict.linalg, "eigh", None)
+    found = ridge_coefficients(*[array_api_strict.asarray(part) for part in parts], 0.05)
+    np.testing.assert_allclose(np.asarray(found), expected, atol=1e-10)
