@@ -13,6 +13,7 @@ import math
 import mmap
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +30,9 @@ Array = NDArray[Any]
 # Smaller arrays stay in memory: their pages are not worth a file.
 LEAST_BYTES = 16 * 1024**2
 
+# The mappings that `empty` has made: of others nothing is known, and letting go of the pages of a
+# private one loses what was written there.
+_ours: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 _directory: ContextVar[Path | None] = ContextVar("spheredc_hpc_scratch", default=None)
 
 
@@ -101,6 +105,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> Array:
     mapping = _mapping(array)
     if mapping is not None:
         mapping.madvise(mmap.MADV_RANDOM)
+        _ours.add(mapping)
     return array
 
 
@@ -113,16 +118,16 @@ def zeros(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> Array:
 
 
 def release(array: Array) -> None:
-    """Let the pages of an array go, if it lies in a file; its values stay.
+    """Let the pages of an array go, if `empty` has put it in a file; its values stay.
 
     Parameters
     ----------
     array : array
         From `empty`, or a view of such an array: the whole of it is let go. Nothing happens
-        to arrays in memory.
+        to arrays in memory, nor to those that others have mapped.
     """
     mapping = _mapping(array)
-    if mapping is not None:
+    if mapping is not None and mapping in _ours:
         mapping.madvise(mmap.MADV_DONTNEED)
 
 

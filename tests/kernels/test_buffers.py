@@ -1,5 +1,6 @@
 """Arrays in scratch files."""
 
+import mmap
 import subprocess
 import sys
 import textwrap
@@ -33,6 +34,29 @@ def test_released_values_are_still_there(tmp_path):
     array[:] = np.arange(5, dtype=np.float32)[:, None, None]
     buffers.release(array[2:4].reshape(2, -1))
     np.testing.assert_array_equal(array[:, 7, 9], np.arange(5))
+
+
+def test_what_others_have_mapped_is_left_alone(tmp_path):
+    (tmp_path / "file").write_bytes(bytes(2**20))
+    # Changes of a private map are nowhere but in its pages.
+    private = np.memmap(tmp_path / "file", np.uint8, "c")
+    private[:] = 7
+    anonymous = np.frombuffer(mmap.mmap(-1, 2**20, mmap.MAP_PRIVATE), np.uint8)
+    anonymous[:] = 7
+    for array in (private, anonymous):
+        buffers.release(array[5:])
+        assert (array == 7).all()
+
+
+def test_maps_are_known_as_long_as_they_live(tmp_path):
+    before = len(buffers._ours)
+    with buffers.scratch_arrays(tmp_path):
+        array = buffers.empty(LARGE)
+    view = array[1:].reshape(-1)
+    del array
+    assert len(buffers._ours) == before + 1
+    del view
+    assert len(buffers._ours) == before
 
 
 def test_a_missing_directory_and_a_full_disk_are_resource_errors(tmp_path):
