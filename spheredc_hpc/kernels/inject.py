@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -257,6 +258,7 @@ def add_companion(
 
 @numba.njit(cache=True, nogil=True)
 def _spread(out, lines, place, side, x0, y0, images):  # type: ignore[no-untyped-def]
+    """Add stamps; False, with those before it added, if a column is not among the pixels."""
     half = side // 2
     size = images.shape[1]
     for k in range(images.shape[0]):
@@ -268,8 +270,11 @@ def _spread(out, lines, place, side, x0, y0, images):  # type: ignore[no-untyped
                 x = x0[k] + i + half
                 if 0 <= x < side:
                     at = place[y * side + x]
+                    if at >= out.shape[1]:
+                        return False
                     if at >= 0:
                         out[lines[k], at] += images[k, j, i]
+    return True
 
 
 def spread_stamps(
@@ -286,15 +291,31 @@ def spread_stamps(
     out : array of float32, shape (n_line, n_pix)
         Pixels of frames, one frame a line.
     lines : array of int64, shape (n,)
-        Line that each stamp is added to.
+        Line that each stamp is added to, 0 to ``n_line - 1``.
     place : array of int64, shape (side**2,)
-        Column of each pixel of a square frame; negative for those not held.
+        Column of each pixel of a square frame, below `n_pix`; negative for those not held.
     corners : (array of int64, array of int64), shape (n,) each
         Offset ``(x0, y0)`` of the first pixel of each stamp from the centre pixel.
     images : array of float32, shape (n, size, size)
         Stamps; what falls outside is lost.
+
+    Raises
+    ------
+    KernelInputError
+        If shapes do not fit, or a line or a column is not among those of `out`. In the last case
+        some stamps may have been added.
     """
-    side = round(place.size**0.5)
-    if side * side != place.size or lines.shape[0] != images.shape[0]:
-        raise KernelInputError(f"{place.size} pixels, {lines.size} lines for {images.shape}")
-    _spread(out, lines, place, side, corners[0], corners[1], images)
+    side = math.isqrt(place.size)
+    square = images.ndim == 3 and images.shape[1] == images.shape[2] and out.ndim == 2
+    each = {lines.shape, corners[0].shape, corners[1].shape}
+    if not square or side * side != place.size or each != {images.shape[:1]}:
+        raise KernelInputError(
+            f"{place.size} pixels, {lines.size} lines, {corners[0].size} and {corners[1].size} "
+            f"corners for stamps {images.shape} in frames {out.shape}"
+        )
+    if lines.size and not 0 <= lines.min() <= lines.max() < out.shape[0]:
+        raise KernelInputError(
+            f"lines {lines.min()} to {lines.max()}, 0 to {out.shape[0] - 1} wanted"
+        )
+    if not _spread(out, lines, place, side, corners[0], corners[1], images):
+        raise KernelInputError(f"column {place.max()} of a pixel, below {out.shape[1]} wanted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numba
@@ -53,7 +54,7 @@ def sampled_pixels(xs: Floats, ys: Floats, side: int) -> Ints:
     Parameters
     ----------
     xs, ys : array of float64
-        Positions [px].
+        Positions [px], finite: not checked.
     side : int
         Side of the frames [px].
 
@@ -69,11 +70,18 @@ def sampled_pixels(xs: Floats, ys: Floats, side: int) -> Ints:
 
 @numba.njit(cache=True, nogil=True)
 def _sample_held(values, place, side, xs, ys, kernel, out):  # type: ignore[no-untyped-def]
+    """Sample; False if a position is no number or a column is not among the values."""
     taps = kernel.shape[1]
     reach = taps // 2
     steps = kernel.shape[0] - 2
     for t in range(xs.shape[0]):
         for p in range(xs.shape[1]):
+            if not (np.isfinite(xs[t, p]) and np.isfinite(ys[t, p])):
+                return False
+            # Whole numbers have no room for what is far away.
+            if max(abs(xs[t, p]), abs(ys[t, p])) > side + taps:
+                out[t, p] = 0.0
+                continue
             ix, iy = int(np.floor(xs[t, p])), int(np.floor(ys[t, p]))
             px, py = (xs[t, p] - ix) * steps, (ys[t, p] - iy) * steps
             kx, ky = int(px), int(py)
@@ -88,11 +96,14 @@ def _sample_held(values, place, side, xs, ys, kernel, out):  # type: ignore[no-u
                     x = ix + i + 1 - reach
                     if 0 <= x < side:
                         at = place[y * side + x]
+                        if at >= values.shape[1]:
+                            return False
                         if at >= 0:
                             weight = kernel[kx, i] + fx * (kernel[kx + 1, i] - kernel[kx, i])
                             row += weight * values[t, at]
                 total += (kernel[ky, j] + fy * (kernel[ky + 1, j] - kernel[ky, j])) * row
             out[t, p] = total
+    return True
 
 
 def sample_held(values: Array, place: Ints, xs: Floats, ys: Floats) -> Array:
@@ -103,7 +114,7 @@ def sample_held(values: Array, place: Ints, xs: Floats, ys: Floats) -> Array:
     values : array, shape (n_time, n_pix)
         Pixels of square frames, one frame a row, finite.
     place : array of int64, shape (side**2,)
-        Column of each pixel; negative for those not held, which count as zero.
+        Column of each pixel, below `n_pix`; negative for those not held, which count as zero.
     xs, ys : array of float64, shape (n_time, n_point)
         Positions on each frame [px], finite. Outside of the frames is zero.
 
@@ -115,21 +126,35 @@ def sample_held(values: Array, place: Ints, xs: Floats, ys: Floats) -> Array:
     Raises
     ------
     KernelInputError
-        If shapes do not fit.
+        If shapes do not fit, a position is not finite, or a column is not among the values.
 
     Notes
     -----
     A sinc with a Kaiser window of `REACH_PX` pixels on either side. Cost: 64 multiplications
     a point.
     """
-    side = round(place.size**0.5)
-    if side * side != place.size or xs.shape != ys.shape or xs.shape[:1] != values.shape[:1]:
-        raise KernelInputError(f"values {values.shape}, positions {xs.shape} and {ys.shape}")
-    if not isinstance(values, np.ndarray):
-        return _gathered(values, np.reshape(place, (side, side)), xs, ys)
+    side = math.isqrt(place.size)
+    matrices = values.ndim == 2 and xs.ndim == 2 and place.ndim == 1
+    if not matrices or side * side != place.size or xs.shape != ys.shape:
+        raise KernelInputError(
+            f"values {values.shape}, {place.shape} pixels, positions {xs.shape} and {ys.shape}"
+        )
+    if xs.shape[0] != values.shape[0]:
+        raise KernelInputError(f"positions on {xs.shape[0]} frames, values of {values.shape[0]}")
     out = np.empty(xs.shape)
-    _sample_held(values, place, side, xs, ys, _KERNEL, out)
-    return out
+    if isinstance(values, np.ndarray):
+        sound = _sample_held(values, place, side, xs, ys, _KERNEL, out)
+    else:
+        sound = np.isfinite(xs).all() and np.isfinite(ys).all()
+        sound = sound and np.max(place, initial=-1) < values.shape[1]
+    if not sound:
+        raise KernelInputError(
+            f"finite positions and columns below {values.shape[1]} wanted; the largest column is "
+            f"{np.max(place, initial=-1)}"
+        )
+    if isinstance(values, np.ndarray):
+        return out
+    return _gathered(values, np.reshape(place, (side, side)), xs, ys)
 
 
 def _gathered(values: Array, place: Ints, xs: Floats, ys: Floats) -> Array:
@@ -139,6 +164,9 @@ def _gathered(values: Array, place: Ints, xs: Floats, ys: Floats) -> Array:
     known = np.full((place.shape[0] + 2 * REACH_PX,) * 2, held)
     known[REACH_PX:-REACH_PX, REACH_PX:-REACH_PX] = np.where(place < 0, held, place)
     taps = np.arange(1 - REACH_PX, REACH_PX + 1)
+    # Whole numbers have no room for what is far away.
+    far = place.shape[0] + 2 * REACH_PX
+    xs, ys = np.clip(xs, -far, far), np.clip(ys, -far, far)
     columns, rows = (np.floor(p).astype(np.int64)[..., None] + taps + REACH_PX for p in (xs, ys))
     last = known.shape[0] - 1
     index = known[np.clip(rows, 0, last)[..., :, None], np.clip(columns, 0, last)[..., None, :]]

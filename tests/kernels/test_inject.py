@@ -184,3 +184,60 @@ def test_a_sample_just_below_zero_is_the_first_pixel(library):
     xs, ys = np.array([[-1e-18, 4.0]]), np.array([[4.0, -1e-18]])
     found = np.asarray(sample_held(values, np.arange(81), xs, ys))
     np.testing.assert_allclose(found, np.asarray(values)[:, [36, 4]], atol=1e-12)
+
+
+@pytest.mark.parametrize("library", [np, array_api_strict])
+def test_samples_far_outside_are_zero(library):
+    # Beyond 2**63 px there are no whole numbers.
+    xs, ys = np.array([[1e300, 4.0, -1e19, 14.0]]), np.array([[4.0, -1e300, 4.0, 4.0]])
+    found = np.asarray(sample_held(library.asarray(np.ones((1, 81))), np.arange(81), xs, ys))
+    np.testing.assert_array_equal(found, np.zeros((1, 4)))
+
+
+@pytest.mark.parametrize("library", [np, array_api_strict])
+def test_samples_that_cannot_be_taken_are_refused(library):
+    values = library.asarray(np.ones((2, 81)))
+    place, at = np.arange(81), np.full((2, 3), 4.0)
+    for bad in (np.nan, np.inf):
+        broken = at.copy()
+        broken[1, 2] = bad
+        for positions in ((broken, at), (at, broken)):
+            with pytest.raises(KernelInputError, match="finite positions"):
+                sample_held(values, place, *positions)
+    with pytest.raises(KernelInputError, match=r"columns below 81 wanted; .* is 81"):
+        sample_held(values, place + 1, at + 4, at + 4)
+    for wrong in (
+        (values, place[:80], at, at),
+        (values, place.reshape(9, 9), at, at),
+        (values, place, at, at[:, :2]),
+        (values, place, at[0], at[0]),
+        (values, place, at[:1], at[:1]),
+    ):
+        with pytest.raises(KernelInputError, match="positions"):
+            sample_held(*wrong)
+
+
+def test_stamps_that_cannot_be_spread_are_refused():
+    images, place = np.ones((2, 3, 3), np.float32), np.arange(25)
+    corners, lines = (np.array([-1, 0]), np.array([-1, 0])), np.array([0, 3])
+    out = np.zeros((4, 25), np.float32)
+    spread_stamps(out, lines, place, corners, images)
+    assert out.sum() == 18
+    before = out.copy()
+    for wrong in (np.array([0, 4]), np.array([-1, 0])):
+        with pytest.raises(KernelInputError, match=r"lines .* 0 to 3 wanted"):
+            spread_stamps(out, wrong, place, corners, images)
+    for arguments in (
+        (lines[:1], place, corners, images),
+        (lines, place[:24], corners, images),
+        (lines, place, (corners[0][:1], corners[1]), images),
+        (lines, place, (corners[0], corners[1][:1]), images),
+        (lines, place, corners, images[:, :, :2]),
+        (lines, place, corners, images[0]),
+    ):
+        with pytest.raises(KernelInputError, match="pixels"):
+            spread_stamps(out, *arguments)
+    np.testing.assert_array_equal(out, before)
+    with pytest.raises(KernelInputError, match="column 26 of a pixel, below 25 wanted"):
+        spread_stamps(out, lines, place + 2, corners, images)
+    spread_stamps(out, lines[:0], place, (corners[0][:0], corners[1][:0]), images[:0])
