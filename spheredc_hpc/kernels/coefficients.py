@@ -42,9 +42,10 @@ def truncated_coefficients(
     Parameters
     ----------
     gram : array of float64, shape (n, n) or (n_matrix, n, n)
-        Gram matrix of the rows, or several; finite, symmetric, without negative eigenvalues.
+        Gram matrix of the rows, or a stack of them; finite, symmetric, without negative
+        eigenvalues. `n_matrix` may be 0.
     targets : array of int, shape (n_target,)
-        Row of each target.
+        Row of each target, the same in all matrices.
     allowed : array of bool, shape (n_target, n) or (n_matrix, n_target, n)
         Rows that may serve each target. A target may serve itself.
     counts : sequence of int
@@ -91,7 +92,7 @@ def thresholded_coefficients(
 
     Returns
     -------
-    array of float64, shape (n_target, n)
+    array of float64, shape (n_target, n) or (n_matrix, n_target, n)
         Coefficients, zero for rows that are not allowed.
 
     Raises
@@ -121,7 +122,7 @@ def ridge_coefficients(gram: Array, targets: Array, allowed: Array, strength: fl
 
     Returns
     -------
-    array of float64, shape (n_target, n)
+    array of float64, shape (n_target, n) or (n_matrix, n_target, n)
         Coefficients, zero for rows that are not allowed.
 
     Raises
@@ -151,7 +152,7 @@ def positive_coefficients(gram: Array, targets: Array, allowed: Array) -> Array:
 
     Returns
     -------
-    array of float64, shape (n_target, n)
+    array of float64, shape (n_target, n) or (n_matrix, n_target, n)
         Coefficients, zero for rows that are not allowed.
 
     Raises
@@ -169,8 +170,10 @@ def positive_coefficients(gram: Array, targets: Array, allowed: Array) -> Array:
     grams, rows, masks = (as_numpy(array) for array in (gram, targets, allowed))
     if gram.ndim == 2:
         return xp.asarray(_solve_positive(grams, rows, masks))
-    found = [_solve_positive(g, rows, m) for g, m in zip(grams, masks, strict=True)]
-    return xp.asarray(np.stack(found))
+    found = np.zeros(masks.shape)
+    for number, (own, mask) in enumerate(zip(grams, masks, strict=True)):
+        found[number] = _solve_positive(own, rows, mask)
+    return xp.asarray(found)
 
 
 def _solve_positive(gram: NDArray[Any], targets: NDArray[Any], allowed: NDArray[Any]) -> Array:

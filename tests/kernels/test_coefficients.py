@@ -402,6 +402,25 @@ def test_inputs_are_left_alone(problem):
         np.testing.assert_array_equal(part, copy)
 
 
+@pytest.mark.parametrize("library", [np.asarray, array_api_strict.asarray])
+def test_stacks_give_what_their_matrices_give_one_by_one(library):
+    grams = np.stack([rows @ rows.T for rows in (speckles(9), np.zeros((9, 300)), graded(9))])
+    allowed = np.random.default_rng(6).random((3, 4, 9)) < 0.7
+    targets = np.arange(0, 8, 2)
+    found = solve_all(library(grams), library(targets), library(allowed))
+    assert found.shape == (5, 3, 4, 9)
+    assert not found[:, 1].any()
+    for k in range(3):
+        alone = solve_all(grams[k], targets, allowed[k])
+        np.testing.assert_allclose(found[:, k], alone, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("library", [np.asarray, array_api_strict.asarray])
+def test_no_matrices_have_no_coefficients(library):
+    parts = np.zeros((0, 9, 9)), np.arange(4), np.zeros((0, 4, 9), bool)
+    assert solve_all(*(library(part) for part in parts)).shape == (5, 0, 4, 9)
+
+
 def test_array_libraries_judge_each_ridge_by_itself(monkeypatch):
     # Rows 0 and 1 differ by two rounding errors: Cholesky still solves, eigenvalues no longer
     # do. Rows 2 and 3 are equal: only eigenvalues solve. Rows 4 and 5 are independent.
