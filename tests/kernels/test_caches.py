@@ -32,11 +32,18 @@ def answer():
 
 
 def room_of_two(folder, value, watched=True):
-    """Write a module that calls another one, and run it in a new process."""
+    """Write a module that calls another one, and run it in a new process.
+
+    The files keep their sizes and dates, as on a file system with coarse dates. Python itself would
+    then run old code of the changed one, so it may not keep any.
+    """
     statement = "if False:\n    from spheredc_hpc.kernels.part import answer" if watched else ""
     (folder / "caller.py").write_text(CALLER.format(statement=statement))
     (folder / "part.py").write_text(PART.format(value=value))
+    for file in folder.glob("*.py"):
+        os.utime(file, (1e9, 1e9))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_CACHE")}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     run = subprocess.run(  # noqa: S603 - runs the file written above
         [sys.executable, str(folder / "caller.py")],
         env=environment,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from spheredc_hpc.kernels import student
 
@@ -29,6 +29,36 @@ def test_far_tails_have_no_table_and_no_ceiling():
     assert np.all(np.diff(found) > 0)
     one_by_one = [float(student.gaussian_equivalent(value, 40)) for value in t[::500]]
     np.testing.assert_array_equal(found[::500], one_by_one)
+
+
+def log_tail(t, nu):
+    """Logarithm of the upper tail, from the integral of the density in units of its value at t."""
+    start = stats.t.logpdf(t, nu)
+
+    def falling(w):  # with s = t exp(w / nu) for the variable
+        return np.exp(stats.t.logpdf(t * np.exp(w / nu), nu) - start + w / nu)
+
+    # It falls as exp(-w): nothing is left at 60.
+    area, _ = integrate.quad(falling, 0, 60, epsabs=0, epsrel=1e-12)
+    return start + np.log(area * t / nu)
+
+
+@pytest.mark.parametrize(
+    ("t", "nu"), [(3.0, 5), (40.0, 12), (20.0, 300), (1e3, 300), (1e4, 300), (1e4, 2000)]
+)
+def test_logarithms_of_tails_are_those_of_the_integral(t, nu):
+    # 1e-11: sums of logarithms of some thousand, each to round-off.
+    found = student._log_tail(np.array(t), np.array(float(nu)))
+    assert found == pytest.approx(log_tail(t, nu), rel=1e-11)
+    if nu == 5:
+        assert found == pytest.approx(stats.t.logsf(t, nu), rel=1e-12)
+
+
+@pytest.mark.parametrize("t", [1e3, 1e4])
+def test_deviates_of_tails_that_underflow_have_their_probability(t):
+    assert stats.t.sf(t, 300) == 0
+    deviate = student.gaussian_equivalent(t, 300)
+    assert stats.norm.logsf(deviate) == pytest.approx(log_tail(t, 300), rel=1e-11)
 
 
 def test_deviates_grow_with_t_across_the_end_of_the_table():
