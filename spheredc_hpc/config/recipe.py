@@ -12,6 +12,8 @@ from spheredc_hpc.registry import ALGORITHMS, STRATEGIES
 
 TWO_STEP = "asdi-two-step"
 """Name of the strategy that subtracts twice."""
+REFERENCES_ONLY = "rdi"
+"""Name of the strategy in which no frame of the sequence serves another."""
 
 
 class ImagingSettings(Section):
@@ -98,6 +100,14 @@ class Recipe(Section):
     def _one_step_or_two(self) -> Recipe:
         if self.first_step is not None and self.strategy != TWO_STEP:
             raise ValueError(f"first_step belongs to strategy {TWO_STEP}, not {self.strategy}")
+        return self
+
+    @model_validator(mode="after")
+    def _frames_do_not_fit_themselves(self) -> Recipe:
+        for settings in (self.settings, self.first_step):
+            unfit = getattr(settings, "unfit_for_own_frames", None)
+            if unfit is not None and self.strategy != REFERENCES_ONLY and unfit():
+                raise ValueError(unfit())
         return self
 
     def label(self, name: str) -> str:

@@ -135,17 +135,22 @@ def brightness(frames: Frames, area: Mask) -> float:
 
 def _rescale(channel: Channel, scale: float, covered: Mask, out: Frames) -> None:
     """Interpolate the frames of a channel on the common grid, some at a time."""
-    side, border = covered.shape[0], _TAPS if scale < 1 else 0
     # What interpolation asks for beyond the data is the nearest pixel with data: there is no step
     # to ring at, neither at a hole nor at the edge of the frames.
-    wide = np.pad(channel.common, border)
+    border = _TAPS if scale < 1 else 0
+    holes = ~channel.common
     rows, columns = ndimage.distance_transform_edt(
-        ~wide, return_distances=False, return_indices=True
+        holes, return_distances=False, return_indices=True
     )
-    rows, columns = np.clip(rows - border, 0, side - 1), np.clip(columns - border, 0, side - 1)
+    nearest = rows[holes], columns[holes]
     for block in blocks(out.shape[0], BLOCK_FRAMES):
-        frames = np.ascontiguousarray(channel.frames[block][:, rows, columns])
-        out[block] = warp_frames(frames, 0.0, 1 / scale, side_out=side)
+        frames = channel.frames[block]
+        if holes.any():
+            frames = frames.copy()
+            frames[:, holes] = frames[(slice(None), *nearest)]
+        if border:
+            frames = np.pad(frames, ((0, 0), (border, border), (border, border)), mode="edge")
+        warp_frames(frames, 0.0, 1 / scale, side_out=out.shape[-1], out=out[block])
         out[block][:, ~covered] = 0
         buffers.release(out)
         buffers.release(channel.frames)

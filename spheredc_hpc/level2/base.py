@@ -9,6 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 
+from spheredc_hpc.errors import KernelInputError
 from spheredc_hpc.kernels import buffers
 from spheredc_hpc.kernels.parallel import blocks, map_ordered
 from spheredc_hpc.level2.tracks import Pieces, spread
@@ -106,13 +107,13 @@ class ArrayBase:
 
         Raises
         ------
-        IndexError
+        KernelInputError
             If one of them is not held.
         """
         place = self.place[index]
         if place.size and place.min() < 0:
             lost = int(np.count_nonzero(place < 0))
-            raise IndexError(f"{lost} of {place.size} pixels are not among those of the base")
+            raise KernelInputError(f"{lost} of {place.size} pixels are not among those of the base")
         if place.size and place[-1] - place[0] + 1 == place.size and np.all(np.diff(place) == 1):
             return self.values[:, int(place[0]) : int(place[-1]) + 1]
         xp = array_namespace(self.values)

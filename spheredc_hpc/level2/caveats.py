@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from spheredc_hpc.level2.engine import Reduction
 from spheredc_hpc.level2.limits import Limits
-from spheredc_hpc.level2.sources import Source
 
 # A zone in which a larger share of the frames is short of references is named.
 _MANY = 0.5
@@ -97,15 +96,9 @@ def caveats_of(
     return (*found, Caveat("LIMITS_MISSING", blind)) if blind else tuple(found)
 
 
-def search_caveats(left: bool, sources: Sequence[Source]) -> tuple[Caveat, ...]:
+def search_caveats(left: str) -> tuple[Caveat, ...]:
     """Say that peaks were left when the search for sources ended."""
-    if not left:
-        return ()
-    reason = (
-        f"peaks above the threshold are left: the search ended after {len(sources)} sources; "
-        "what is left counts as noise"
-    )
-    return (Caveat("SOURCES_LEFT", reason),)
+    return (Caveat("SOURCES_LEFT", f"{left}; what is left counts as noise"),) if left else ()
 
 
 def _blind(reductions: Sequence[Reduction], limits: Limits) -> str:
@@ -125,7 +118,7 @@ def _blind(reductions: Sequence[Reduction], limits: Limits) -> str:
 def _why(limits: Limits, lost: NDArray[np.int64]) -> str:
     curves = [limits.curves[k] for k in lost]
     if not any(np.isfinite(curve.noise).any() for curve in curves):
-        return "no ring has noise: too few valid apertures, or frames that are all equal"
+        return "no ring has noise: too few valid apertures, or images that hold only round-off"
     if not any(np.isfinite(curve.throughput).any() for curve in curves):
         return "nowhere is the whole aperture of an injected companion on valid pixels"
     best = max(float(np.nanmax(curve.throughput, initial=0.0)) for curve in curves)

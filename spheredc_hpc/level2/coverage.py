@@ -124,15 +124,14 @@ def _cut(zone: Zone, flat: Mask, least: int, size: int) -> list[CoveredZone]:
     """Cut one side of a zone of a size into parts of one set of channels each."""
     count = flat[:, zone.subtraction].sum(axis=0)
     left = zone.subtraction[count >= least]
-    parts: list[CoveredZone] = []
-    while left.size:
-        found = _levels(replace(zone, subtraction=left), flat, least, size)
-        if not found:
-            found = [_most_alike(replace(zone, subtraction=left), flat)]
-        parts += found
-        done = np.concatenate([part.zone.subtraction for part in found])
-        left = left[~np.isin(left, done, assume_unique=True)]
-    return parts
+    parts = _levels(replace(zone, subtraction=left), flat, least, size) if left.size else []
+    while True:
+        done = [part.zone.subtraction for part in parts]
+        left = left[~np.isin(left, np.concatenate([left[:0], *done]), assume_unique=True)]
+        if not left.size:
+            return parts
+        served = _SERVED if left.size >= _LEAST_SHARE * size else 0.0
+        parts.append(_most_alike(replace(zone, subtraction=left), flat, least, served))
 
 
 def _levels(zone: Zone, flat: Mask, least: int, size: int) -> list[CoveredZone]:
@@ -157,13 +156,22 @@ def _levels(zone: Zone, flat: Mask, least: int, size: int) -> list[CoveredZone]:
     return parts
 
 
-def _most_alike(zone: Zone, flat: Mask) -> CoveredZone:
-    """Pixels that the most frequent set of channels covers."""
+def _most_alike(zone: Zone, flat: Mask, least: int, served: float) -> CoveredZone:
+    """Pixels covered by the channels that the most frequent sets of channels have in common.
+
+    Sets join as long as `least` channels are left, and of each set the share `served`.
+    """
     here = flat[:, zone.subtraction]
-    sets, count = np.unique(here, axis=1, return_counts=True)
-    channels = np.flatnonzero(sets[:, np.argmax(count)])
+    packed, count = np.unique(np.packbits(here, axis=0), axis=1, return_counts=True)
+    sets = np.unpackbits(packed, axis=0, count=here.shape[0]).astype(bool)
+    channels, largest = np.ones(here.shape[0], bool), 0
+    for number in np.argsort(-count, kind="stable"):
+        common = channels & sets[:, number]
+        most = max(largest, int(sets[:, number].sum()))
+        if common.sum() >= max(least, served * most):
+            channels, largest = common, most
     pixels = zone.subtraction[here[channels].all(axis=0)]
-    return CoveredZone(replace(zone, subtraction=pixels), channels)
+    return CoveredZone(replace(zone, subtraction=pixels), np.flatnonzero(channels))
 
 
 def _kept_levels(shared: Indices, inside: Mask, zone: Zone, least: int) -> Indices:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,10 +57,6 @@ class Rings:
             elements,
             *noise_curve(empty.stack, empty.fwhm_px, radius, labels),
         )
-
-    def of_channels(self, alive: NDArray[np.bool_]) -> Rings:
-        """Rings of which some channels, whose images hold nothing, have no noise."""
-        return replace(self, noise=np.where(alive[:, None], self.noise, np.nan))
 
 
 @dataclass(frozen=True)
@@ -137,10 +133,11 @@ def measure_limits(
         contrast_curves(c.noise, c.elements, float(f), c.throughput, transmission)
         for c, f in zip(curves, flux, strict=True)
     ]
-    together = stack.stacked_throughput(curves, empty.weights)
-    known = np.where(np.isfinite(flux).all(), 1.0, np.nan)
+    used = [curve for curve, holds in zip(curves, empty.alive, strict=True) if holds]
+    together = stack.stacked_throughput(used, empty.weights_alive)
+    known = np.where(np.isfinite(flux[empty.alive]).all(), 1.0, np.nan)
     reached = contrast_curves(
-        rings.stack_noise / stack.stacked_flux(curves, empty.weights),
+        rings.stack_noise / stack.stacked_flux(used, empty.weights_alive),
         rings.stack_elements,
         float(known),
         together,

@@ -88,7 +88,7 @@ def level2_images(
     channels = full.channels
     return Level2Images(
         image=full.stack,
-        image_corrected=stack.corrected_image(list(full.images), limits.curves),
+        image_corrected=_corrected(full, limits),
         image_snr=_snr_of_stack(outcome).gaussian.astype(np.float32),
         image_contrast=limits.stack_contrast,
         image_throughput=limits.stack_throughput,
@@ -99,7 +99,7 @@ def level2_images(
         throughput=np.stack([curve.throughput for curve in limits.curves]),
         transmission=np.broadcast_to(transmission, (len(channels), separation.size)).copy(),
         separation_mas=separation,
-        mask=np.all(np.isfinite(full.images), axis=0),
+        mask=np.all(np.isfinite(full.images[full.alive]), axis=0),
         sources=rows.table,
         source_contrast=rows.contrast,
         source_contrast_err=rows.contrast_err,
@@ -112,6 +112,16 @@ def level2_images(
         **_by_modes(outcome),
         **_t_type(outcome.other),
     )
+
+
+def _corrected(full: Scene, limits: Limits) -> Frames:
+    """Corrected stack of the channels that hold something."""
+    held = [
+        (image, curve)
+        for image, curve, holds in zip(full.images, limits.curves, full.alive, strict=True)
+        if holds
+    ]
+    return stack.corrected_image(*zip(*held, strict=True))
 
 
 def _snr_of_channels(outcome: Outcome, images: Frames, empty: Frames) -> list[SnrMaps]:
@@ -145,7 +155,9 @@ def _by_modes(outcome: Outcome) -> dict[str, Any]:
     counts = outcome.full.reductions[0].counts
     if len(counts) < 2:
         return {}
-    cubes, clean = (_cubes(scene, counts) for scene in (outcome.full, outcome.empty))
+    cubes = _cubes(outcome.full, counts)
+    same = outcome.empty.reductions is outcome.full.reductions
+    clean = cubes if same else _cubes(outcome.empty, counts)
     maps = [
         [one.gaussian for one in _snr_of_channels(outcome, cube, without)]
         for cube, without in zip(cubes, clean, strict=True)
@@ -159,15 +171,17 @@ def _by_modes(outcome: Outcome) -> dict[str, Any]:
 
 def _cubes(scene: Scene, counts: Sequence[int]) -> Frames:
     """Images of all channels for several mode counts, (n_count, n_channel, side, side)."""
-    held = [reduction.by_count() for reduction in scene.reductions]
-    cubes = [np.concatenate([as_numpy(images[count]) for images in held]) for count in counts]
-    return np.stack(cubes)
+    others = [
+        np.concatenate([as_numpy(reduction.images(number)) for reduction in scene.reductions])
+        for number in range(1, len(counts))
+    ]
+    return np.stack([scene.images, *others])
 
 
 def _mean_flux(full: Scene) -> float | None:
     """Flux of the star to which `image_corrected` refers [adu/s]."""
-    known = all(channel.star.calibrated for channel in full.channels)
-    return float(full.stack_flux.mean()) if known else None
+    known = np.array([channel.star.calibrated for channel in full.channels])
+    return float(full.stack_flux[full.alive].mean()) if known[full.alive].all() else None
 
 
 def _residuals(full: Scene, mjd: NDArray[np.float64]) -> dict[str, Any]:

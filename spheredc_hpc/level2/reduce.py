@@ -129,16 +129,19 @@ def _reduced(
     if not alive.any():
         reason = f"{recipe.algorithm} leaves nothing but round-off"
         return Level2Result(None, Status.REJECTED, (reason, *reasons))
+    if not alive.all():
+        maker = replace(maker, alive=alive)
+        full = maker.finished(full)
     found = find_sources(full, maker, recipe.imaging.detection_snr)
     sources, empty = found.sources, found.empty
     full = replace(full, weights=empty.weights)
     case = _Case(cube, recipe, constants, diversity)
-    rings = Rings.of(empty, sources, _separations(recipe, full)).of_channels(alive)
+    rings = Rings.of(empty, sources, _separations(recipe, full))
     limits, other = case.limits(empty, rings)
     outcome = Outcome(full, empty, sources, limits, other, prepared.selection.keep)
     images = level2_images(cube, recipe, case.coronagraph, outcome)
     short = shortage_of(empty.reductions)
-    caveats = (*caveats_of(empty.reductions, limits, short), *search_caveats(found.left, sources))
+    caveats = (*caveats_of(empty.reductions, limits, short), *search_caveats(found.left))
     flags = tuple(sorted({*_flags(case, prepared), *(caveat.flag for caveat in caveats)}))
     status = Status.FLAGGED if flags else Status.OK
     quality = quality_of(prepared, images, outcome, recipe.imaging.detection_snr)

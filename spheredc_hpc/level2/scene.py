@@ -19,6 +19,7 @@ from spheredc_hpc.level2.sequence import Channel
 from spheredc_hpc.level2.stack import stack_weights, stacked
 
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,19 @@ class Scene:
         return np.array(found)
 
     @cached_property
+    def alive(self) -> Mask:
+        """Channels whose images hold something."""
+        return np.asarray(np.isfinite(self.images).any(axis=(1, 2)))
+
+    @cached_property
     def stack(self) -> Frames:
-        """Weighted mean over the channels."""
-        return stacked(self.images, self.weights)
+        """Weighted mean over the channels that hold something."""
+        return stacked(self.images[self.alive], self.weights_alive)
+
+    @property
+    def weights_alive(self) -> Floats | None:
+        """Weights of the channels that hold something."""
+        return None if self.weights is None else self.weights[self.alive]
 
     def views(self) -> list[tuple[Frames, float]]:
         """Images that are searched, with their PSF width: the stack, then the channels."""
@@ -126,11 +137,14 @@ class SceneMaker:
     gain : array of float64, shape (n_channel,), optional
         Flux that a companion of mean contrast 1 has in each channel: channels are weighted for
         it, by the noise of the scene itself. If absent, all channels count alike.
+    alive : array of bool, shape (n_channel,), optional
+        Channels whose images hold more than round-off; those of the others are blank.
     """
 
     rows: Sequence[Rows]
     method: Method
     gain: Floats | None = None
+    alive: Mask | None = None
 
     def reductions(self, without: Sequence[Fit] = ()) -> tuple[Reduction, ...]:
         """Prepare the reduction of all channels."""
@@ -142,7 +156,13 @@ class SceneMaker:
 
     def scene(self, without: Sequence[Fit] = ()) -> Scene:
         """Reduce all channels."""
-        scene = scene_of(self.reductions(without))
+        return self.finished(scene_of(self.reductions(without)))
+
+    def finished(self, scene: Scene) -> Scene:
+        """Blank the channels that hold nothing and weigh the others."""
+        if self.alive is not None and not self.alive.all():
+            blank = np.where(self.alive[:, None, None], scene.images, np.float32(np.nan))
+            scene = replace(scene, images=blank)
         if self.gain is None or len(scene.images) == 1:
             return scene
         return replace(scene, weights=_weights(scene, self.gain))

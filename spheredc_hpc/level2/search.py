@@ -59,13 +59,13 @@ class Found(NamedTuple):
         By falling S/N.
     empty : Scene
         Reduction of the cube without them.
-    left : bool
-        Whether the search ended before it had looked at every peak above the threshold.
+    left : str
+        Why peaks above the threshold are left without a source; nothing if none is.
     """
 
     sources: list[Source]
     empty: Scene
-    left: bool
+    left: str
 
 
 def find_sources(full: Scene, maker: SceneMaker, threshold: float) -> Found:
@@ -100,12 +100,13 @@ def find_sources(full: Scene, maker: SceneMaker, threshold: float) -> Found:
             peaks = search.peaks()
         if not peaks or len(search.fits) >= _MAX_SOURCES:
             break
-        search.look_at(peaks)
+        search.look_at(peaks[: _MAX_SOURCES - len(search.fits)])
     left = search.left()
     sources, empty = characterised(search.fits, search.empty, maker)
     while sources and _faintest(sources, threshold) < _WORTH * threshold:
         # What was claimed beside a bright source, before that one was known well.
-        sources.remove(min(sources, key=lambda source: excess(source.levels, threshold)))
+        claims = [excess(source.levels, threshold) for source in sources]
+        del sources[int(np.argmin(claims))]
         fits = [source.fit for source in sources]
         sources, empty = characterised(fits, maker.scene(fits) if fits else full, maker)
     return Found(sources, empty, left)
@@ -147,10 +148,18 @@ class _Search:
         known = [*self.failed, *(place_of(fit) for fit in self.fits)]
         return _highest_peaks(self.empty, known, self.threshold)
 
-    def left(self) -> bool:
-        """Whether a peak above the threshold waits, though the search has come to its end."""
-        known = [*self.failed, *(place_of(fit) for fit in self.fits)]
-        return bool(_highest_peaks(self.empty, known, self.threshold, worth=1.0))
+    def left(self) -> str:
+        """Why peaks above the threshold are left, now that the search has come to its end."""
+        known = [place_of(fit) for fit in self.fits]
+        if _highest_peaks(self.empty, [*self.failed, *known], self.threshold, worth=1.0):
+            return (
+                f"peaks above the threshold are left: the search ended after {len(known)} sources"
+            )
+        odd = _highest_peaks(self.empty, known, self.threshold, worth=1.0)
+        if not odd:
+            return ""
+        named = ", ".join(f"({x:.0f}, {y:.0f})" for x, y in odd)
+        return f"peaks above the threshold at {named} px from the star are no point sources"
 
     def settle(self) -> None:
         """Fit every source again with all others absent, and forget what failed before that."""

@@ -207,7 +207,7 @@ class _Stamps:
             image[y[inside], x[inside]] = values[inside]
             image[~np.isfinite(clean)] = np.nan
             images.append(image)
-        return Scene(empty.reductions, np.stack(images), empty.weights)
+        return replace(empty, images=np.stack(images))
 
 
 def _calibration_covariance(fit: Fit, scene: Scene) -> Floats:

@@ -28,7 +28,8 @@ class SourceRows:
         Positions, their errors and S/N.
     contrast, contrast_err : array, shape (n_source, n_channel)
         Companion to star flux ratio, coronagraph taken into account; NaN where the star was
-        not measured, or where less than `MIN_TRANSMISSION` passes the coronagraph.
+        not measured, the image holds nothing, or less than `MIN_TRANSMISSION` passes the
+        coronagraph.
     """
 
     table: Floats
@@ -55,7 +56,7 @@ def source_rows(coronagraph: Transmission, scene: Scene, sources: Sequence[Sourc
         scale, of true north and of the coronagraph's transmission are not included.
     """
     scale, side, channels = scene.pixel_scale_mas, scene.side, scene.channels
-    known = np.array([channel.star.calibrated for channel in channels])
+    known = scene.alive & np.array([channel.star.calibrated for channel in channels])
     table = np.zeros((len(sources), len(SOURCE_COLUMNS)))
     contrast = np.full((len(sources), len(channels)), np.nan)
     error = np.full((len(sources), len(channels)), np.nan)

@@ -72,7 +72,9 @@ def spanned_by_model(settings: Any) -> int:
     are all in their model: it leaves nothing.
     """
     rules = getattr(settings, "references", None)
-    if rules is not None and (rules.exclusion_fwhm is not None or rules.self_subtraction):
+    if rules is not None and (
+        rules.exclusion_fwhm is not None or rules.self_subtraction is not None
+    ):
         return 0
     return most_modes(settings) + int(getattr(settings, "centre", "none") == "temporal")
 

@@ -132,6 +132,9 @@ def _primary(dataset: xr.Dataset, receipt: Receipt) -> fits.Header:
         value = dataset.attrs.get(name)
         if isinstance(value, str) and value:
             header[keyword] = (value, meaning)
+    flux = dataset.attrs.get("image_star_flux")
+    if flux is not None:
+        header["STARFLUX"] = (float(flux), "[adu/s] of the star, for IMAGE_CORRECTED")
     header.add_comment(f"product {receipt.id}")
     return header
 

@@ -275,7 +275,7 @@ def test_a_companion_is_found_where_and_as_bright_as_it_is(cube, name):
     [("loci", {"exclusion_fwhm": None}), ("tloci", {"self_subtraction": None})],
 )
 def test_frames_that_would_be_fitted_by_themselves_are_refused(name, rules):
-    entry = ALGORITHMS[name]
     with pytest.raises(ValidationError, match="exclusion_fwhm: 0 is all frames but itself"):
-        entry.settings(references=rules)
-    assert entry.settings(references={**rules, "exclusion_fwhm": 0}).references.exclusion_fwhm == 0
+        Recipe(algorithm=name, settings={"references": rules})
+    for strategy, served in (("rdi", rules), ("adi", {**rules, "exclusion_fwhm": 0})):
+        Recipe(algorithm=name, strategy=strategy, settings={"references": served})

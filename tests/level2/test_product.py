@@ -45,6 +45,13 @@ def test_maps_of_several_mode_counts_leave_sources_out_of_the_noise(cube):
     assert images.modes.tolist() == [5, 2]
     np.testing.assert_array_equal(images.cube_by_modes[0], images.cube)
     np.testing.assert_array_equal(images.snr_by_modes[0], images.snr_gaussian)
+    alone = reduce(cube, recipe(n_modes=2)).images
+    np.testing.assert_array_equal(images.cube_by_modes[1], alone.cube)
+    # Those sources were found with other modes: their places differ a little.
+    seen = np.isfinite(images.snr_by_modes[1]) & np.isfinite(alone.snr_gaussian)
+    difference = np.abs(images.snr_by_modes[1] - alone.snr_gaussian)[seen]
+    assert np.median(difference) < 0.05
+    assert images.snr_by_modes[1].max(where=seen, initial=0) > 5
 
 
 @pytest.mark.parametrize("combination", ["mean", "weighted", "median", "trimmed"])
@@ -93,14 +100,34 @@ def test_residuals_say_which_exposures_they_are(cube):
     np.testing.assert_array_equal(images.residual_mjd, np.delete(cube.mjd, [4, 17]))
 
 
-def test_a_channel_whose_frames_are_all_equal_has_no_limit(cube):
+@pytest.mark.parametrize("channels", ["mean", "weighted"])
+@pytest.mark.parametrize("varied", [False, True])
+def test_a_channel_that_holds_nothing_takes_no_part(cube, channels, varied):
     science = cube.science.copy()
-    science[1] = science[1, :1]
-    result = reduce(replace(cube, science=science), recipe())
+    # Frames of one pattern: but for round-off, nothing is left of them.
+    level = 1 + 0.01 * np.arange(science.shape[1]) * varied
+    science[1] = science[1, :1] * level[:, None, None].astype(np.float32)
+    chosen = Recipe(
+        algorithm="pca",
+        imaging=IMAGING.model_copy(update={"channels": channels}),
+        settings={"n_modes": 3},
+    )
+    result = reduce(replace(cube, science=science), chosen)
+    images = result.images
     assert result.status is Status.FLAGGED
     assert "LIMITS_MISSING" in result.flags
-    assert np.isnan(result.images.contrast[:, 1]).all()
-    assert np.isfinite(result.images.contrast[:, 0]).any()
+    assert np.isnan(images.contrast[:, 1]).all()
+    assert np.isnan(images.cube[1]).all()
+    (alone,) = images.source_contrast
+    assert abs(alone[0] / 3e-4 - 1) < 0.1
+    assert np.isnan(alone[1])
+    # The stack is the other channel, and so are its limits.
+    np.testing.assert_allclose(images.image, images.cube[0], rtol=1e-6)
+    seen = np.isfinite(images.contrast[:, 0])
+    assert seen.any()
+    # In an aperture of the mean width of all channels.
+    np.testing.assert_allclose(images.image_contrast[seen], images.contrast[:, 0][seen], rtol=0.08)
+    assert images.attrs["image_star_flux"] == pytest.approx(images.star_flux[0], rel=0.3)
 
 
 def test_contrast_of_a_source_behind_the_mask_is_not_told(cube):

@@ -82,6 +82,9 @@ def test_fits_says_how_the_images_were_made():
     found = {name: header[name] for name in ("ALGO", "STRATEGY", "COMPSPEC")}
     assert found == {"ALGO": "klip", "STRATEGY": "asdi", "COMPSPEC": "t-type"}
     assert "COMBINE" not in header
+    assert "STARFLUX" not in header
+    with_flux = replace(complete(), attrs={**attrs, "image_star_flux": 1234.5})
+    assert to_hdus(to_dataset(with_flux), RECEIPT)["PRIMARY"].header["STARFLUX"] == 1234.5
 
 
 def test_a_store_without_a_variable_is_damaged(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from spheredc_hpc.kernels.coefficients import (
     positive_coefficients,
@@ -68,15 +68,15 @@ class LeastSquaresSettings(LinearSettings):
         description="ridge: damping, in units of the mean square of the references.",
     )
 
-    @model_validator(mode="after")
-    def _other_frames_serve(self) -> LeastSquaresSettings:
+    def unfit_for_own_frames(self) -> str:
+        """Say why the rules do not serve where the frames of a sequence fit each other."""
         rules = self.references
         if rules.exclusion_fwhm is None and rules.self_subtraction is None:
-            raise ValueError(
+            return (
                 "references: exclusion_fwhm and self_subtraction are both null, so that a frame "
                 "would be fitted by itself; exclusion_fwhm: 0 is all frames but itself"
             )
-        return self
+        return ""
 
 
 class LociSettings(LeastSquaresSettings):
