@@ -93,7 +93,7 @@ def predicted_mb(shape: Shape, recipe: Recipe, threads: int = 1, *, scratch: boo
     Returns
     -------
     float
-        Resident memory of the process [MB]: within 12 % of what was measured (`docs/memory.md`).
+        Resident memory of the process [MB]: within 15 % of what was measured (`docs/memory.md`).
     """
     law = memory_law(shape.cube, recipe, scratch=scratch)
     return law.mb(shape.frames + shape.references, threads)
