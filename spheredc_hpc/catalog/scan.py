@@ -20,6 +20,7 @@ from spheredc_hpc.catalog.setup import database_errors, setup
 from spheredc_hpc.config import Config, digest_of
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.ingest.files import DOES_NOT_EXIST, Listing, list_files
+from spheredc_hpc.ingest.header import FORM
 from spheredc_hpc.ingest.scan import ScanError, ScannedFile, read_files
 from spheredc_hpc.instrument.frame_classes import RULES
 from spheredc_hpc.instrument.headers import KEYWORDS
@@ -135,6 +136,7 @@ def scan(
 def scanner() -> str:
     """Name what a row depends on besides its file; another name makes files be read again."""
     tables = [repr(rule) for rule in RULES] + [repr(item) for item in sorted(KEYWORDS.items())]
+    tables.append(FORM)
     return f"{software_version()}+{digest_of(tables)[:8]}"
 
 
@@ -254,12 +256,12 @@ def _store(frames: Sequence[ScannedFile], errors: Sequence[ScanError], prints: P
         )
         RawHeader.objects.bulk_create(
             [
-                RawHeader(raw_frame=row, cards=clean(dict(item.header)))
+                RawHeader(raw_frame=row, packed=item.packed)
                 for row, item in zip(rows, frames, strict=True)
             ],
             update_conflicts=True,
             unique_fields=["raw_frame"],
-            update_fields=["cards"],
+            update_fields=["packed"],
         )
         RawProblem.objects.bulk_create(
             problems,

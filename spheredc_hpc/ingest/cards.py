@@ -47,7 +47,7 @@ def parse_cards(text: str) -> dict[str, HeaderValue]:
             while text.startswith("CONTINUE", end):
                 end += CARD
             card, start = card + text[start:end], end
-        value = None if continued or not rest else _simple_value(rest)
+        value = None if continued or not rest else simple_value(rest)
         if value is None:
             keyword, value = _by_astropy(card)
         if value is not None and keyword not in values and keyword not in _WITHOUT_VALUE:
@@ -55,8 +55,8 @@ def parse_cards(text: str) -> dict[str, HeaderValue]:
     return values
 
 
-def _simple_value(rest: str) -> HeaderValue | None:
-    """Value of a well-formed card behind its ``=``; None if the form is unusual."""
+def simple_value(rest: str) -> HeaderValue | None:
+    """Read the value of a well-formed card behind its ``=``; None if the form is unusual."""
     match = _STRING.match(rest)
     if match:
         return match[1].replace("''", "'").rstrip()

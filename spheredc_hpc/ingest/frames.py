@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -25,8 +23,6 @@ from spheredc_hpc.instrument.headers import (
 )
 from spheredc_hpc.model.frame import RawFrame
 
-# They change when a file is only written anew.
-NOT_IN_DIGEST = frozenset({"CHECKSUM", "DATASUM"})
 _SUFFIXES = re.compile(r"(\.(fits|fit|fts|gz|z))+$", flags=re.IGNORECASE)
 _ARCHIVE_ID = re.compile(r"SPHER\.(\d{4}-\d\d-\d\d)T(\d\d)[:_-](\d\d)[:_-](\d\d)(\.\d{1,3})?")
 _DAY_S = 86400.0
@@ -65,7 +61,7 @@ def raw_frame(file: FileHeader) -> RawFrame:
         archive_id=archive_id,
         path=str(file.path.absolute()),
         size_bytes=file.size_bytes,
-        header_digest=header_digest(file.values),
+        header_digest=file.values.digest,
         datasum=header.text("datasum"),
         arm=verdict.arm,
         mode=verdict.mode,
@@ -91,17 +87,6 @@ def raw_frame(file: FileHeader) -> RawFrame:
         dec_deg=dec_deg,
         notes=(*verdict.notes, *header.notes, *file.notes),
     )
-
-
-def header_digest(values: Mapping[str, Any]) -> str:
-    """SHA-256 of a header: keywords sorted, values as parsed, without the checksum cards.
-
-    Comments, order and layout of the cards do not enter, so a file that a tool has only
-    written anew keeps its digest.
-    """
-    kept = {key: value for key, value in values.items() if key not in NOT_IN_DIGEST}
-    text = json.dumps(kept, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def night_of(mjd: float) -> str:

@@ -8,7 +8,7 @@ import shutil
 import stat
 import subprocess
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import IO, Literal, cast
 
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.ingest.cards import CARD, HeaderValue, parse_cards
+from spheredc_hpc.ingest.header import Header
+from spheredc_hpc.kernels.cards import find_end
 
 BLOCK = 2880
 MAX_HEADER_BLOCKS = 4000
@@ -23,7 +25,7 @@ MAX_EXTENSIONS = 1000
 MAX_AXES = 999
 _FIRST_READ, _EXTENSION_READ = 32 * BLOCK, 4 * BLOCK
 _GZIP, _UNIX_COMPRESS = b"\x1f\x8b", b"\x1f\x9d"
-_FITS, _EXTENSION, _END = b"SIMPLE  =", b"XTENSION=", b"END".ljust(80)
+_FITS, _EXTENSION = b"SIMPLE  =", b"XTENSION="
 _BITPIX = (8, 16, 32, 64, -32, -64)
 
 Problem = Literal["unreadable", "empty", "not-fits", "truncated", "corrupt"]
@@ -55,7 +57,7 @@ class FileHeader:
     path : Path
     size_bytes : int
         Size on disk.
-    values : dict
+    values : Header
         Primary header, keywords without ``HIERARCH``.
     axes : tuple of int
         ``NAXIS1``, ``NAXIS2`` and so on of the primary unit.
@@ -70,7 +72,7 @@ class FileHeader:
 
     path: Path
     size_bytes: int
-    values: dict[str, HeaderValue]
+    values: Header
     axes: tuple[int, ...]
     extensions: tuple[Extension, ...] = ()
     compressed: bool = False
@@ -106,25 +108,24 @@ def read_file_header(path: Path) -> FileHeader:
 
 
 def _read(path: Path, size: int, source: _Source) -> FileHeader:
-    text, end = _header_text(path, source, 0)
-    values = parse_cards(text)
+    cards, end = _header_cards(path, source, 0)
+    values = Header(cards)
     axes = _axes(path, values)
     here = end + _data_bytes(path, values, axes)
     extensions: list[Extension] = []
     if source.compressed:
         if here == end and source.at(here, len(_EXTENSION)) == _EXTENSION:
-            text, _ = _header_text(path, source, here)
-            extensions.append(_extension(path, parse_cards(text)))
+            extensions.append(_extension(path, _parsed(_header_cards(path, source, here)[0])))
         return FileHeader(path, size, values, axes, tuple(extensions), compressed=True)
     notes: list[str] = []
     while here < size and len(extensions) < MAX_EXTENSIONS:
         if source.at(here, len(_EXTENSION)) != _EXTENSION:
             notes.append(f"{size - here} bytes follow the last unit")
             break
-        text, end = _header_text(path, source, here)
-        cards = parse_cards(text)
-        extensions.append(_extension(path, cards))
-        here = end + _data_bytes(path, cards, extensions[-1].axes)
+        cards, end = _header_cards(path, source, here)
+        unit = _parsed(cards)
+        extensions.append(_extension(path, unit))
+        here = end + _data_bytes(path, unit, extensions[-1].axes)
     if here > size:
         raise HeaderError(
             "truncated", f"{path}: truncated, {size} bytes of the {here} that its headers announce"
@@ -185,7 +186,11 @@ def _unpacking(path: Path) -> Iterator[IO[bytes]]:
         process.communicate()
 
 
-def _header_text(path: Path, source: _Source, offset: int) -> tuple[str, int]:
+def _parsed(cards: bytes) -> dict[str, HeaderValue]:
+    return parse_cards(cards.decode("ascii", errors="replace"))
+
+
+def _header_cards(path: Path, source: _Source, offset: int) -> tuple[bytes, int]:
     """Cards up to END, and the offset of the byte behind the header's last block."""
     data = source.at(offset, _FIRST_READ if offset == 0 else _EXTENSION_READ)
     if offset == 0 and not data.startswith(_FITS):
@@ -193,7 +198,7 @@ def _header_text(path: Path, source: _Source, offset: int) -> tuple[str, int]:
             raise HeaderError("corrupt", f"{path}: cannot be unpacked")
         raise HeaderError("not-fits", f"{path}: is no FITS file, it starts with {data[:9]!r}")
     searched = 0
-    while (end := _find_end(data, searched)) < 0:
+    while (end := find_end(data, searched)) < 0:
         searched = len(data) // CARD * CARD
         more = source.at(offset + len(data), _FIRST_READ)
         if not more:
@@ -201,36 +206,26 @@ def _header_text(path: Path, source: _Source, offset: int) -> tuple[str, int]:
         data += more
         if len(data) > MAX_HEADER_BLOCKS * BLOCK:
             raise HeaderError("corrupt", f"{path}: no END in {MAX_HEADER_BLOCKS} header blocks")
-    return data[:end].decode("ascii", errors="replace"), offset + _padded(end + CARD)
-
-
-def _find_end(data: bytes, start: int) -> int:
-    """Offset of the END card at or behind `start` (a card boundary), or -1."""
-    here = data.find(b"END     ", start)
-    while here >= 0:
-        if here % CARD == 0 and data[here : here + CARD] == _END:
-            return here
-        here = data.find(b"END     ", here + 1)
-    return -1
+    return data[:end], offset + _padded(end + CARD)
 
 
 def _padded(n_bytes: int) -> int:
     return -(-n_bytes // BLOCK) * BLOCK
 
 
-def _count(path: Path, values: dict[str, HeaderValue], key: str, default: int | None) -> int:
+def _count(path: Path, values: Mapping[str, HeaderValue], key: str, default: int | None) -> int:
     value = values.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise HeaderError("corrupt", f"{path}: {key} = {value!r}; expected a count")
     return value
 
 
-def _axes(path: Path, values: dict[str, HeaderValue]) -> tuple[int, ...]:
+def _axes(path: Path, values: Mapping[str, HeaderValue]) -> tuple[int, ...]:
     n_axes = min(_count(path, values, "NAXIS", None), MAX_AXES)
     return tuple(_count(path, values, f"NAXIS{i + 1}", None) for i in range(n_axes))
 
 
-def _data_bytes(path: Path, values: dict[str, HeaderValue], axes: tuple[int, ...]) -> int:
+def _data_bytes(path: Path, values: Mapping[str, HeaderValue], axes: tuple[int, ...]) -> int:
     """Bytes of the data that follow a header, padded to whole blocks."""
     bits = values.get("BITPIX")
     if bits not in _BITPIX:
@@ -241,6 +236,6 @@ def _data_bytes(path: Path, values: dict[str, HeaderValue], axes: tuple[int, ...
     return _padded(abs(int(bits)) // 8 * _count(path, values, "GCOUNT", 1) * n_pixels)
 
 
-def _extension(path: Path, values: dict[str, HeaderValue]) -> Extension:
+def _extension(path: Path, values: Mapping[str, HeaderValue]) -> Extension:
     kind, name = str(values.get("XTENSION", "")), str(values.get("EXTNAME", ""))
     return Extension(kind.strip(), name.strip(), _axes(path, values))

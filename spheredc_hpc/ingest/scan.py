@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from spheredc_hpc.errors import SphereDCError
 from spheredc_hpc.ingest.files import DOES_NOT_EXIST, list_files
 from spheredc_hpc.ingest.frames import raw_frame
+from spheredc_hpc.ingest.header import Header
 from spheredc_hpc.ingest.headers import HeaderError, Problem, read_file_header
 from spheredc_hpc.model.frame import RawFrame
 
@@ -22,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 BATCH, AHEAD = 64, 4
 FEW_FILES = 500
-Header = Mapping[str, Any]
 Sink = Callable[[RawFrame, Header], None]
 Progress = Callable[[int, int], None]
 
@@ -61,10 +61,18 @@ class ScanResult:
 
 @dataclass(frozen=True)
 class ScannedFile:
-    """One file that could be read: its row and its primary header."""
+    """One file that could be read.
+
+    Attributes
+    ----------
+    frame : RawFrame
+        Its row.
+    packed : bytes
+        Its primary header, compressed (`Header.packed`); empty if it is not wanted.
+    """
 
     frame: RawFrame
-    header: Header
+    packed: bytes
 
 
 def scan(
@@ -107,7 +115,7 @@ def scan(
         known = same[item.frame.archive_id]
         known.append(item.frame)
         if sink is not None and len(known) == 1:
-            sink(item.frame, item.header)
+            sink(item.frame, Header.unpacked(item.packed))
     frames, conflicts, notes = _without_duplicates(same)
     errors = sorted([*errors, *conflicts], key=lambda error: error.path)
     for error in errors:
@@ -122,7 +130,7 @@ def read_files(
     """Yield each file as read, in the given order; a few batches are read ahead."""
     if workers <= 1 or len(files) < FEW_FILES:
         for path in files:
-            yield read_one(path)
+            yield read_one(path, with_header=with_headers)
         return
     batches = (list(files[start : start + BATCH]) for start in range(0, len(files), BATCH))
     waiting: deque[Future[list[ScannedFile | ScanError]]] = deque()
@@ -136,11 +144,11 @@ def read_files(
             yield from waiting.popleft().result()
 
 
-def read_one(path: Path) -> ScannedFile | ScanError:
+def read_one(path: Path, *, with_header: bool = True) -> ScannedFile | ScanError:
     """Read one file; what is wrong with it comes back as an error record."""
     try:
         file = read_file_header(path)
-        return ScannedFile(raw_frame(file), file.values)
+        return ScannedFile(raw_frame(file), file.values.packed() if with_header else b"")
     except HeaderError as error:
         return ScanError(str(path), error.problem, str(error))
     except SphereDCError as error:
@@ -148,10 +156,7 @@ def read_one(path: Path) -> ScannedFile | ScanError:
 
 
 def _read_batch(files: list[Path], with_headers: bool) -> list[ScannedFile | ScanError]:
-    items = [read_one(path) for path in files]
-    if with_headers:
-        return items
-    return [replace(item, header={}) if isinstance(item, ScannedFile) else item for item in items]
+    return [read_one(path, with_header=with_headers) for path in files]
 
 
 def _unlisted(path: Path, reason: str) -> ScanError:

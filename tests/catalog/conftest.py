@@ -112,6 +112,10 @@ def write_product(root: Path, product: str, kind: str, flag: str = "") -> Path:
     return root / product
 
 
+def _plain(value: Any) -> str:
+    return bytes(value).hex() if isinstance(value, bytes | memoryview) else canonical_json(value)
+
+
 def dump_tables() -> dict[str, list[str]]:
     """All tables; numbers that the database gave to rows are replaced by what they name."""
     models = list(apps.get_app_config("catalog").get_models())
@@ -125,7 +129,7 @@ def dump_tables() -> dict[str, list[str]]:
                 {
                     f.name: names[f.related_model, row[f.attname]]
                     if f.is_relation
-                    else canonical_json(row[f.attname])
+                    else _plain(row[f.attname])
                     for f in fields
                 }
             )

@@ -6,6 +6,7 @@ import pytest
 from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
+from nasty_cards import NASTY
 
 from spheredc_hpc.ingest.cards import parse_cards
 
@@ -32,49 +33,6 @@ def same(ours, theirs):
     return ours == theirs and {k: type(v) for k, v in ours.items()} == {
         k: type(v) for k, v in theirs.items()
     }
-
-
-NASTY = [
-    "LONGSTR = 'it''s / not a comment'  / but this is",
-    "EMPTY   = ''                   / null string",
-    "BLANKS  = '   '                / only blanks",
-    "LEADING = '  kept'             / leading blanks count",
-    "TRAIL   = 'gone    '           / trailing do not",
-    "UNDEF   =                      / no value",
-    "UNDEF2  =",
-    "INT     =                   42 / integer",
-    "INTNEG  =                  -42",
-    "INTZERO =                  007 / leading zeros",
-    "FLOAT   =                   1. / bare point",
-    "FLOATP  =                  .5  / bare fraction",
-    "FLOATE  =              1.5E-05 / exponent",
-    "FLOATD  =              1.5D-05 / Fortran exponent",
-    "FLOATI  =                1E5   / exponent without point",
-    "PLUS    =                +3.25 / sign",
-    "BIG     = 123456789012345678901 / more than 64 bits",
-    "BOOL    =                    T / true",
-    "BOOLF   =                    F",
-    "CLOSE   = 'x'/no blank before the comment",
-    "FREE    = 3.0/free format",
-    "COMPLEX = (1.0, 2.0)           / left out",
-    "HIERARCH ESO DET DIT = 64.0 / [s] time",
-    "HIERARCH ESO TIGHT=1 / no blanks",
-    "HIERARCH ESO TEXT = 'a = b' / equals in the value",
-    "HIERARCH ESO lower case = 1 / lower case",
-    "HIERARCH ESO INS4 TILT1 FRML = 'ENC=OFFSET+RESOL*asin(2*POS-(MAX+MIN))' / ",
-    "HIERARCH ESO QUOTE = 'it''s' / quote",
-    "HIERARCH ESO NOVALUE / nothing",
-    "COMMENT = 'not a value'",
-    "HISTORY something = else",
-    "DUP     = 1",
-    "DUP     = 2",
-    "NOVALUE",
-    "lower   = 5",
-    "QUERY   = ?",
-    "DATE    = '2020-03-08T07:29:40.9798' / date",
-    "DATASUM = '476445404'          / digits in quotes stay text",
-    "AMPER   = 'no continuation&'",
-]
 
 
 @pytest.mark.parametrize("card", NASTY)
