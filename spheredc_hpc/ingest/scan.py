@@ -135,6 +135,7 @@ def read_files(
     batches = (list(files[start : start + BATCH]) for start in range(0, len(files), BATCH))
     waiting: deque[Future[list[ScannedFile | ScanError]]] = deque()
     context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         for batch in batches:
             waiting.append(pool.submit(_read_batch, batch, with_headers))

@@ -23,13 +23,15 @@ def clean(value: Any) -> Any:
 
     Numbers that JSON cannot write become text in a structure, None on their own.
     """
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     return _clean(value)
 
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
+        if value.isascii() and "\x00" not in value:
+            return value
         return value.replace("\x00", "").encode("utf-8", "backslashreplace").decode()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

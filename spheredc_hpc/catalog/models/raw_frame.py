@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
@@ -85,7 +85,7 @@ class RawFrame(models.Model):
     @classmethod
     def of(cls, frame: record.RawFrame, mtime_ns: int, scanner: str) -> RawFrame:
         """Make the row of a scanned frame."""
-        values = {name: clean(value) for name, value in asdict(frame).items()}
+        values = {name: clean(getattr(frame, name)) for name in RECORD_COLUMNS}
         return cls(**values, mtime_ns=mtime_ns, scanner=scanner)
 
     @staticmethod
