@@ -6,7 +6,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.utils import IntegrityError
 
-from spheredc_hpc.catalog.models import Observation, PlanEntry
+from spheredc_hpc.catalog.models import Observation, PlanEntry, RawFrame, RawHeader
 from spheredc_hpc.catalog.models.columns import clean
 from spheredc_hpc.catalog.plan import plan
 from spheredc_hpc.catalog.publish import publish
@@ -112,3 +112,16 @@ def test_steps_and_science_never_load_django():
     )
     run = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603 fixed code
     assert run.returncode == 0
+
+
+def test_headers_of_an_older_catalogue_are_read_again(raw, root, config):
+    scan([raw], root, config)
+    call_command("migrate", "catalog", "0001", verbosity=0)
+    RawFrame.objects.update(scanner="of before")
+    setup(root)
+    assert not RawHeader.objects.exists()
+    summary = scan([raw], root, config)
+    assert summary.n_read == summary.n_frames > 0
+    for header in RawHeader.objects.select_related("raw_frame"):
+        assert header.cards["ESO DPR TYPE"] == header.raw_frame.dpr_type
+    assert RawHeader.objects.count() == summary.n_frames
