@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import models
 
 from spheredc_hpc.catalog.models.raw_frame import RawFrame
-from spheredc_hpc.ingest.header import Header
+
+if TYPE_CHECKING:
+    from spheredc_hpc.ingest.header import Header
 
 
 class RawHeader(models.Model):
@@ -19,6 +23,9 @@ class RawHeader(models.Model):
     @property
     def cards(self) -> Header:
         """Values by keyword without ``HIERARCH``."""
+        # Not at the top: it brings the compiler, and the catalogue is opened by every verb.
+        from spheredc_hpc.ingest.header import Header
+
         return Header.unpacked(bytes(self.packed))
 
     def __str__(self) -> str:
