@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from spheredc_hpc.kernels.cards import CARD
+
 HeaderValue = str | int | float | bool
-CARD = 80
 
 _STRING = re.compile(r" *'([^']*(?:''[^']*)*)' *(?:/|$)")
 _NUMBER = re.compile(r" *([+-]?\d+)?(\.\d*)?([eE][+-]?\d+)? *(?:/|$)")

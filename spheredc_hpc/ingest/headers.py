@@ -8,16 +8,15 @@ import shutil
 import stat
 import subprocess
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal, cast
 
 from spheredc_hpc.errors import DataError
-from spheredc_hpc.ingest.cards import CARD, HeaderValue, parse_cards
 from spheredc_hpc.ingest.header import Header
-from spheredc_hpc.kernels.cards import find_end
+from spheredc_hpc.kernels.cards import CARD, find_end
 
 BLOCK = 2880
 MAX_HEADER_BLOCKS = 4000
@@ -108,22 +107,20 @@ def read_file_header(path: Path) -> FileHeader:
 
 
 def _read(path: Path, size: int, source: _Source) -> FileHeader:
-    cards, end = _header_cards(path, source, 0)
-    values = Header(cards)
+    values, end = _header(path, source, 0)
     axes = _axes(path, values)
     here = end + _data_bytes(path, values, axes)
     extensions: list[Extension] = []
     if source.compressed:
         if here == end and source.at(here, len(_EXTENSION)) == _EXTENSION:
-            extensions.append(_extension(path, _parsed(_header_cards(path, source, here)[0])))
+            extensions.append(_extension(path, _header(path, source, here)[0]))
         return FileHeader(path, size, values, axes, tuple(extensions), compressed=True)
     notes: list[str] = []
     while here < size and len(extensions) < MAX_EXTENSIONS:
         if source.at(here, len(_EXTENSION)) != _EXTENSION:
             notes.append(f"{size - here} bytes follow the last unit")
             break
-        cards, end = _header_cards(path, source, here)
-        unit = _parsed(cards)
+        unit, end = _header(path, source, here)
         extensions.append(_extension(path, unit))
         here = end + _data_bytes(path, unit, extensions[-1].axes)
     if here > size:
@@ -186,12 +183,8 @@ def _unpacking(path: Path) -> Iterator[IO[bytes]]:
         process.communicate()
 
 
-def _parsed(cards: bytes) -> dict[str, HeaderValue]:
-    return parse_cards(cards.decode("ascii", errors="replace"))
-
-
-def _header_cards(path: Path, source: _Source, offset: int) -> tuple[bytes, int]:
-    """Cards up to END, and the offset of the byte behind the header's last block."""
+def _header(path: Path, source: _Source, offset: int) -> tuple[Header, int]:
+    """Header of a unit, and the offset of the byte behind its last block."""
     data = source.at(offset, _FIRST_READ if offset == 0 else _EXTENSION_READ)
     if offset == 0 and not data.startswith(_FITS):
         if source.compressed and not data:
@@ -206,26 +199,26 @@ def _header_cards(path: Path, source: _Source, offset: int) -> tuple[bytes, int]
         data += more
         if len(data) > MAX_HEADER_BLOCKS * BLOCK:
             raise HeaderError("corrupt", f"{path}: no END in {MAX_HEADER_BLOCKS} header blocks")
-    return data[:end], offset + _padded(end + CARD)
+    return Header(data[:end]), offset + _padded(end + CARD)
 
 
 def _padded(n_bytes: int) -> int:
     return -(-n_bytes // BLOCK) * BLOCK
 
 
-def _count(path: Path, values: Mapping[str, HeaderValue], key: str, default: int | None) -> int:
+def _count(path: Path, values: Header, key: str, default: int | None) -> int:
     value = values.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise HeaderError("corrupt", f"{path}: {key} = {value!r}; expected a count")
     return value
 
 
-def _axes(path: Path, values: Mapping[str, HeaderValue]) -> tuple[int, ...]:
+def _axes(path: Path, values: Header) -> tuple[int, ...]:
     n_axes = min(_count(path, values, "NAXIS", None), MAX_AXES)
     return tuple(_count(path, values, f"NAXIS{i + 1}", None) for i in range(n_axes))
 
 
-def _data_bytes(path: Path, values: Mapping[str, HeaderValue], axes: tuple[int, ...]) -> int:
+def _data_bytes(path: Path, values: Header, axes: tuple[int, ...]) -> int:
     """Bytes of the data that follow a header, padded to whole blocks."""
     bits = values.get("BITPIX")
     if bits not in _BITPIX:
@@ -236,6 +229,6 @@ def _data_bytes(path: Path, values: Mapping[str, HeaderValue], axes: tuple[int, 
     return _padded(abs(int(bits)) // 8 * _count(path, values, "GCOUNT", 1) * n_pixels)
 
 
-def _extension(path: Path, values: Mapping[str, HeaderValue]) -> Extension:
+def _extension(path: Path, values: Header) -> Extension:
     kind, name = str(values.get("XTENSION", "")), str(values.get("EXTNAME", ""))
     return Extension(kind.strip(), name.strip(), _axes(path, values))

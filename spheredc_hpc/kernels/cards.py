@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 CARD = 80
 
-Bytes = NDArray[np.uint8]
-
 _BLANK, _QUOTE, _SLASH, _EQUALS, _TILDE = (ord(c) for c in " '/=~")
 _HIERARCH = np.frombuffer(b"HIERARCH ", np.uint8)
 _END = np.frombuffer(b"END".ljust(CARD), np.uint8)
