@@ -22,7 +22,7 @@ FLAGS: dict[str, str] = {
     "ROTATION_SMALL": "field rotation below one FWHM at the inner radius",
     "REFERENCES_FEW": "most frames have too few references in part of the field; others served",
     "LIMITS_MISSING": "no detection limit could be measured in some channel or in the stack",
-    "SOURCES_LEFT": "more sources than the search goes on for; the others count as noise",
+    "SOURCES_LEFT": "peaks above the threshold that no source explains; they count as noise",
     "NDIT_SHORT": "file holds fewer planes than planned (aborted exposure)",
     "POINTING_J2000": "derotator coordinates missing; angles from the J2000 pointing",
     "BAD_PIXELS_MISSING": "no map of bad pixels; only single-exposure hits were removed",
