@@ -124,14 +124,16 @@ def _cut(zone: Zone, flat: Mask, least: int, size: int) -> list[CoveredZone]:
     """Cut one side of a zone of a size into parts of one set of channels each."""
     count = flat[:, zone.subtraction].sum(axis=0)
     left = zone.subtraction[count >= least]
-    parts = _levels(replace(zone, subtraction=left), flat, least, size) if left.size else []
+    parts: list[CoveredZone] = []
+    found = _levels(replace(zone, subtraction=left), flat, least, size)
     while True:
-        done = [part.zone.subtraction for part in parts]
-        left = left[~np.isin(left, np.concatenate([left[:0], *done]), assume_unique=True)]
+        for part in found:
+            left = np.setdiff1d(left, part.zone.subtraction, assume_unique=True)
+        parts += found
         if not left.size:
             return parts
         served = _SERVED if left.size >= _LEAST_SHARE * size else 0.0
-        parts.append(_most_alike(replace(zone, subtraction=left), flat, least, served))
+        found = [_most_alike(replace(zone, subtraction=left), flat, least, served)]
 
 
 def _levels(zone: Zone, flat: Mask, least: int, size: int) -> list[CoveredZone]:

@@ -57,6 +57,11 @@ class ReferenceSettings(Section):
         1, ge=0, description="A frame with fewer gets the least harmful others, up to this many."
     )
 
+    @property
+    def by_motion(self) -> bool:
+        """Whether a companion has to move or to fade between frames, so that none serves itself."""
+        return self.exclusion_fwhm is not None or self.self_subtraction is not None
+
 
 @dataclass(frozen=True)
 class Core:
@@ -236,10 +241,9 @@ def allowed_rows(
     seen = np.ones(shape, bool)
     if not own:
         seen[:, targets] = False
-    rule = settings.exclusion_fwhm is not None or settings.self_subtraction is not None
-    if not rule and settings.max_references is None:
+    if not settings.by_motion and settings.max_references is None:
         return Eligible(seen, 0)
-    if not rule:
+    if not settings.by_motion:
         return Eligible(_most_correlated(seen, gram, targets, settings.max_references), 0)
     seen[np.arange(targets.size), targets] = False
     distance = displacement_px(table, zone.radius_px, settings.exclusion_measure)

@@ -71,10 +71,9 @@ class Reduction(Subtraction):
         # A few whole frames at a time in memory: pieces of all frames would map most of the file.
         self.solve_all()
         frames = buffers.empty((targets.size, self.rows.side, self.rows.side))
-        line = np.full(self.rows.frames.shape[0], -1)
-        line[targets] = np.arange(targets.size)
         for batch in self.batches():
-            frames[line[batch]] = self.imaging.turned(self._in_memory(batch, count), batch)
+            lines = np.searchsorted(targets, batch)
+            frames[lines] = self.imaging.turned(self._in_memory(batch, count), batch)
             buffers.release(frames)
         return frames
 

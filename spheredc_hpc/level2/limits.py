@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,7 +134,7 @@ def measure_limits(
         contrast_curves(c.noise, c.elements, float(f), c.throughput, transmission)
         for c, f in zip(curves, flux, strict=True)
     ]
-    used = [curve for curve, holds in zip(curves, empty.alive, strict=True) if holds]
+    used = list(compress(curves, empty.alive))
     together = stack.stacked_throughput(used, empty.weights_alive)
     known = np.where(np.isfinite(flux[empty.alive]).all(), 1.0, np.nan)
     reached = contrast_curves(

@@ -166,9 +166,8 @@ def subtract_linear(
     lift = centring(sums, settings.centre, serving)
     targets = xp.arange(n)
     if references is None:
-        own = settings.references
-        geometric = own.exclusion_fwhm is not None or own.self_subtraction is not None
-        allowed = ~xp.eye(n, dtype=xp.bool) if geometric else xp.ones((n, n), dtype=xp.bool)
+        others = settings.references.by_motion
+        allowed = ~xp.eye(n, dtype=xp.bool) if others else xp.ones((n, n), dtype=xp.bool)
     else:
         allowed = xp.concat(
             [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,9 @@ def level2_images(
     channels = full.channels
     return Level2Images(
         image=full.stack,
-        image_corrected=_corrected(full, limits),
+        image_corrected=stack.corrected_image(
+            list(full.images[full.alive]), list(compress(limits.curves, full.alive))
+        ),
         image_snr=_snr_of_stack(outcome).gaussian.astype(np.float32),
         image_contrast=limits.stack_contrast,
         image_throughput=limits.stack_throughput,
@@ -112,16 +115,6 @@ def level2_images(
         **_by_modes(outcome),
         **_t_type(outcome.other),
     )
-
-
-def _corrected(full: Scene, limits: Limits) -> Frames:
-    """Corrected stack of the channels that hold something."""
-    held = [
-        (image, curve)
-        for image, curve, holds in zip(full.images, limits.curves, full.alive, strict=True)
-        if holds
-    ]
-    return stack.corrected_image(*zip(*held, strict=True))
 
 
 def _snr_of_channels(outcome: Outcome, images: Frames, empty: Frames) -> list[SnrMaps]:

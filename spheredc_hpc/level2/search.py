@@ -103,18 +103,15 @@ def find_sources(full: Scene, maker: SceneMaker, threshold: float) -> Found:
         search.look_at(peaks[: _MAX_SOURCES - len(search.fits)])
     left = search.left()
     sources, empty = characterised(search.fits, search.empty, maker)
-    while sources and _faintest(sources, threshold) < _WORTH * threshold:
-        # What was claimed beside a bright source, before that one was known well.
+    while sources:
         claims = [excess(source.levels, threshold) for source in sources]
+        if threshold + min(claims) >= _WORTH * threshold:
+            break
+        # It was claimed beside a bright source, before that one was known well.
         del sources[int(np.argmin(claims))]
         fits = [source.fit for source in sources]
         sources, empty = characterised(fits, maker.scene(fits) if fits else full, maker)
     return Found(sources, empty, left)
-
-
-def _faintest(sources: Sequence[Source], threshold: float) -> float:
-    """S/N of the source that is claimed with least right, less what a channel has to have more."""
-    return threshold + min(excess(source.levels, threshold) for source in sources)
 
 
 @dataclass
@@ -151,13 +148,13 @@ class _Search:
     def left(self) -> str:
         """Why peaks above the threshold are left, now that the search has come to its end."""
         known = [place_of(fit) for fit in self.fits]
+        odd = _highest_peaks(self.empty, known, self.threshold, worth=1.0)
+        if not odd:
+            return ""
         if _highest_peaks(self.empty, [*self.failed, *known], self.threshold, worth=1.0):
             return (
                 f"peaks above the threshold are left: the search ended after {len(known)} sources"
             )
-        odd = _highest_peaks(self.empty, known, self.threshold, worth=1.0)
-        if not odd:
-            return ""
         named = ", ".join(f"({x:.0f}, {y:.0f})" for x, y in odd)
         return f"peaks above the threshold at {named} px from the star are no point sources"
 
@@ -174,8 +171,8 @@ class _Search:
         self.failed += [peak for peak, _ in fitted if peak not in [p for p, _ in new]]
         if not new:
             return
-        candidate = self.maker.scene([*self.fits, *(fit for _, fit in new)])
-        places = [place_of(fit) for fit in (*self.fits, *(fit for _, fit in new))]
+        fits = [*self.fits, *(fit for _, fit in new)]
+        candidate, places = self.maker.scene(fits), [place_of(fit) for fit in fits]
         kept = []
         for peak, fit in new:
             found = levels(self.empty, candidate, places, place_of(fit))

@@ -72,17 +72,15 @@ def spanned_by_model(settings: Any) -> int:
     are all in their model: it leaves nothing.
     """
     rules = getattr(settings, "references", None)
-    if rules is not None and (
-        rules.exclusion_fwhm is not None or rules.self_subtraction is not None
-    ):
+    if rules is not None and rules.by_motion:
         return 0
     return most_modes(settings) + int(getattr(settings, "centre", "none") == "temporal")
 
 
 def most_modes(settings: Any) -> int:
     """Largest number of modes that settings ask for."""
-    counts: tuple[int, ...] = getattr(settings, "also_modes", ())
-    return max(getattr(settings, "n_modes", 0), *counts, 0)
+    counts: tuple[int, ...] = getattr(settings, "counts", (getattr(settings, "n_modes", 0),))
+    return max(counts)
 
 
 @dataclass(frozen=True)

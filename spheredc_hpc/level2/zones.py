@@ -14,9 +14,9 @@ from spheredc_hpc.store.cube import Level1Cube
 
 Mask = NDArray[np.bool_]
 
-# A frame needs this share of the valid pixels that the frames at this quantile have, ...
-_USUAL = 0.9
+# A frame needs this share of the valid pixels that the frame at a quantile has, ...
 MIN_FRAME_SHARE = 0.8
+_USUAL = 0.9
 # ... a pixel must be valid in this share of the frames used; gaps are filled in time.
 MIN_PIXEL_SHARE = 0.8
 # Frames read at a time: those of one chunk of a stored cube.

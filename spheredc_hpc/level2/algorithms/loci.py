@@ -70,13 +70,12 @@ class LeastSquaresSettings(LinearSettings):
 
     def unfit_for_own_frames(self) -> str:
         """Say why the rules do not serve where the frames of a sequence fit each other."""
-        rules = self.references
-        if rules.exclusion_fwhm is None and rules.self_subtraction is None:
-            return (
-                "references: exclusion_fwhm and self_subtraction are both null, so that a frame "
-                "would be fitted by itself; exclusion_fwhm: 0 is all frames but itself"
-            )
-        return ""
+        if self.references.by_motion:
+            return ""
+        return (
+            "references: exclusion_fwhm and self_subtraction are both null, so that a frame "
+            "would be fitted by itself; exclusion_fwhm: 0 is all frames but itself"
+        )
 
 
 class LociSettings(LeastSquaresSettings):

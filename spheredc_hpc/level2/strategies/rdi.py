@@ -57,16 +57,14 @@ def with_references(prepared: Sequence) -> tuple[Rows, ...]:
             raise DataError(f"channel {k}: the references have no valid pixel in the zone")
         level = brightness(own.frames, zone)
         others = library.frames[k]
-        count = own.frames.shape[0]
-        frames = buffers.empty((count + others.shape[0], own.side, own.side))
-        for i in range(len(frames)):
-            other = others[i - count] if i >= count else None
-            factor = 1.0 if other is None else level / brightness(other[None], zone)
-            frames[i] = (own.frames[i] if other is None else other) * np.float32(factor)
-            frames[i][~common] = 0
+        factors = [1.0] * len(own.frames) + [level / brightness(f[None], zone) for f in others]
+        frames = buffers.empty((len(factors), own.side, own.side))
+        for out, frame, factor in zip(frames, (*own.frames, *others), factors, strict=True):
+            np.multiply(frame, np.float32(factor), out=out)
+            out[~common] = 0
             buffers.release(frames)
             buffers.release(own.frames)
-        table = _table(own, others.shape[0])
+        table = _table(own, len(others))
         found.append(replace(own, frames=frames, common=common, zone=zone, table=table))
     return tuple(found)
 
