@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from spheredc_hpc.store.codec import write_text
 
 
 def kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Read a record, or make and keep it; the file appears whole or not at all."""
     if not path.is_file():
-        text = json.dumps(make())
-        scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
-        scratch.write_text(text + "\n", encoding="utf-8")
-        scratch.replace(path)
+        write_text(json.dumps(make()) + "\n", path)
     return json.loads(path.read_text(encoding="utf-8"))
