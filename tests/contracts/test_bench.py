@@ -569,14 +569,12 @@ def test_a_record_that_a_kill_cut_short_is_made_again(program, tmp_path, monkeyp
     else:
         made, given, keep = "made", (1, tmp_path), module.night
     monkeypatch.setattr(module, made, lambda *_: {"seconds": 1.5})
-    write = Path.write_text
 
-    def killed(self, text, **options):
-        write(self, text[: len(text) // 2], **options)
+    def killed(self, target):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", killed)
+        patch.setattr(Path, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             keep(*given)
     assert keep(*given) == {"seconds": 1.5}
