@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spheredc_hpc.simulate.photometry import faint_star_variance, phase_variance
-from spheredc_hpc.simulate.scene import Atmosphere, IrdisScenario
+from spheredc_hpc.simulate.scene import IrdisScenario
+from spheredc_hpc.simulate.sections import Atmosphere
 from spheredc_hpc.simulate.sky import SECONDS_PER_DAY
+from spheredc_hpc.simulate.spells import Stretch, factors_at
 from spheredc_hpc.simulate.streams import stream
 
 Floats = NDArray[np.float64]
@@ -53,6 +55,7 @@ class Weather:
     tau0_ms: Floats
     transparency: Floats
     faint_variance: float
+    stretches: tuple[Stretch, ...] = ()
 
     def at(self, mjd: ArrayLike) -> Conditions:
         """Interpolate to the instants `mjd`, shape (n,)."""
@@ -60,11 +63,18 @@ class Weather:
         seeing = np.exp(np.interp(instants, self.mjd, np.log(self.seeing_arcsec)))
         tau0 = np.exp(np.interp(instants, self.mjd, np.log(self.tau0_ms)))
         transparency = np.interp(instants, self.mjd, self.transparency)
+        worse = factors_at(self.stretches, instants)
+        seeing, tau0, transparency = seeing * worse[0], tau0 * worse[1], transparency * worse[2]
         variance = phase_variance(seeing, tau0) + self.faint_variance
         return Conditions(seeing, tau0, transparency, variance)
 
 
-def make_weather(scenario: IrdisScenario, start_mjd: float, end_mjd: float) -> Weather:
+def make_weather(
+    scenario: IrdisScenario,
+    start_mjd: float,
+    end_mjd: float,
+    stretches: tuple[Stretch, ...] = (),
+) -> Weather:
     """Draw the conditions between two instants as Ornstein-Uhlenbeck processes."""
     settings: Atmosphere = scenario.atmosphere
     steps = int(np.ceil((end_mjd - start_mjd) * SECONDS_PER_DAY / STEP_S)) + 2
@@ -79,6 +89,7 @@ def make_weather(scenario: IrdisScenario, start_mjd: float, end_mjd: float) -> W
         tau0_ms=settings.tau0_ms * np.exp(settings.tau0_sigma_ln * tau0),
         transparency=1.0 + settings.transparency_sigma * clear,
         faint_variance=faint_star_variance(scenario.target.r_magnitude) if active else 0.0,
+        stretches=stretches,
     )
 
 

@@ -17,12 +17,16 @@ from spheredc_hpc.simulate.sky import (
     derotator_error_deg,
     observe,
 )
+from spheredc_hpc.simulate.spells import kinds_at
 from spheredc_hpc.simulate.streams import stream
-from spheredc_hpc.simulate.timeline import PlannedFile
+from spheredc_hpc.simulate.timeline import PlannedFile, science_of
 
 Floats = NDArray[np.float64]
 CLOUD_TRANSMISSION = 0.5
 OPEN_LOOP_VARIANCE = 3.0
+UNSTABLE_TRANSMISSION = 0.7
+UNSTABLE_VARIANCE = 0.3
+UNSTABLE_PX = (2.0, -1.5)
 JITTER_LIFETIME_S = 1.0
 
 
@@ -40,6 +44,8 @@ class SkyFile:
     star_px, mask_px : array, shape (n, 2, 2)
         Star and coronagraph mask per integration, field, (x, y) [px].
     conditions : Conditions
+    bad : list of str
+        What makes each integration a bad one; empty for a good one.
     """
 
     parang_deg: Floats
@@ -49,6 +55,7 @@ class SkyFile:
     star_px: Floats
     mask_px: Floats
     conditions: Conditions
+    bad: list[str]
 
 
 def substep_mjd(file: PlannedFile, steps: int) -> Floats:
@@ -64,21 +71,40 @@ def sky_files(
     on_sky = [file for file in files if file.on_sky]
     if not on_sky:
         return {}
+    science = science_of(on_sky)
+    reference = float(np.mean([f.mid_mjd.mean() for f in science or on_sky]))
+    shared = _flux_conditions(scenario, science, weather)
+    result: dict[int, SkyFile] = {}
+    for star in range(scenario.n_stars):
+        mine = [file for file in on_sky if file.star == star]
+        result |= _star_files(
+            scenario.of_star(star), constants, mine, (weather, science, shared, reference)
+        )
+    return result
+
+
+def _star_files(
+    scenario: IrdisScenario,
+    constants: Constants,
+    files: list[PlannedFile],
+    night: tuple[Weather, list[PlannedFile], Conditions | None, float],
+) -> dict[int, SkyFile]:
+    """Files of one star; `night` is what it shares with the other."""
+    if not files:
+        return {}
+    weather, science, shared, reference = night
     steps = scenario.pointing.smear_steps
-    instants = np.concatenate([substep_mjd(file, steps).ravel() for file in on_sky])
+    instants = np.concatenate([substep_mjd(file, steps).ravel() for file in files])
     state = observe(scenario.target, instants)
     error = _derotator_error(scenario, constants, instants)
-    parts = np.cumsum([file.n_planes * steps for file in on_sky])[:-1]
+    parts = np.cumsum([file.n_planes * steps for file in files])[:-1]
     pieces = zip(
-        on_sky,
+        files,
         np.split(state.parang_deg, parts),
         np.split(state.altitude_deg, parts),
         np.split(error, parts),
         strict=True,
     )
-    science = [file for file in on_sky if file.kind == "OBJECT"]
-    reference = float(np.mean([f.mid_mjd.mean() for f in science or on_sky]))
-    shared = _flux_conditions(scenario, science, weather)
     result = {}
     for file, parang, altitude, eps in pieces:
         parang = np.degrees(np.unwrap(np.radians(parang))).reshape(-1, steps)
@@ -92,6 +118,7 @@ def sky_files(
             star_px=_star_px(scenario, constants, file, mask),
             mask_px=mask,
             conditions=_conditions(scenario, file, science, weather, shared),
+            bad=kinds_at(weather.stretches, file.mid_mjd),
         )
     return result
 
@@ -127,7 +154,7 @@ def _mask_px(
     """Position of the coronagraph mask, shape (n, 2, 2): guess, stage, drift, jitter."""
     pointing, moving = scenario.pointing, scenario.effects.motion
     home = np.array([pointing.star_left_px, pointing.star_right_px])
-    pitch = constants.value("pixel_pitch_um", arm="IRDIS")
+    pitch = constants.value("pixel_pitch_um", arm="IRDIS", mjd=file.start_mjd)
     stage = dither_offset_px(
         file.dither_px[0] * pitch, file.dither_px[1] * pitch, "IRDIS", constants
     )
@@ -137,7 +164,7 @@ def _mask_px(
         position = position + hours[:, None, None] * np.array(pointing.drift_px_per_h)
         rng = stream(scenario.seed, "jitter", file.index)
         rms = scenario.wavefront.jitter_mas * np.sqrt(JITTER_LIFETIME_S / file.dit_s)
-        scale = constants.value("pixel_scale_mas", arm="IRDIS")
+        scale = constants.value("pixel_scale_mas", arm="IRDIS", mjd=file.start_mjd)
         kicks = rng.standard_normal((file.n_planes, 2)) * rms / np.sqrt(2) / scale
         position = position + kicks[:, None, :]
     return np.asarray(position)
@@ -150,9 +177,14 @@ def _star_px(
     if file.kind != "FLUX":
         return mask
     angle = np.radians(scenario.sequence.flux_offset_angle_deg)
-    size = scenario.sequence.flux_offset_mas / constants.value("pixel_scale_mas", arm="IRDIS")
-    stretch = constants.value("anamorphism_y", arm="IRDIS")
-    return np.asarray(mask + np.array([-np.sin(angle), np.cos(angle) / stretch]) * size)
+    mjd = file.start_mjd
+    scale = constants.value("pixel_scale_mas", arm="IRDIS", mjd=mjd)
+    size = scenario.sequence.flux_offset_mas / scale
+    stretch = constants.value("anamorphism_y", arm="IRDIS", mjd=mjd)
+    star = np.asarray(mask + np.array([-np.sin(angle), np.cos(angle) / stretch]) * size)
+    if scenario.defects.unstable_flux:
+        star[0] += UNSTABLE_PX
+    return star
 
 
 def _flux_conditions(
@@ -173,10 +205,13 @@ def _conditions(
     now = weather.at(file.mid_mjd)
     if file.kind == "FLUX" and shared is not None:
         now = Conditions(*(np.full(file.n_planes, values[0]) for values in _series(shared)))
-    variance, transparency = now.variance, now.transparency
+    variance, transparency = now.variance.copy(), now.transparency.copy()
+    if scenario.defects.unstable_flux and file.kind == "FLUX":
+        variance[0] += UNSTABLE_VARIANCE
+        transparency[0] *= UNSTABLE_TRANSMISSION
     if scenario.defects.open_loop and file.kind == "OBJECT" and file.number == 0:
         variance = np.full_like(variance, OPEN_LOOP_VARIANCE)
-    if scenario.defects.clouds and file.kind == "OBJECT":
+    if scenario.defects.clouds and file in science:
         first, last = science[0].start_mjd, science[-1].end_mjd
         phase = (file.mid_mjd - first) / (last - first)
         transparency = np.where(

@@ -1,4 +1,4 @@
-"""Simulated IRDIS dual-band nights: raw files with known truth."""
+"""Simulated IRDIS nights of imaging: raw files with known truth."""
 
 from __future__ import annotations
 
@@ -23,10 +23,16 @@ from spheredc_hpc.simulate.frames import sky_files
 from spheredc_hpc.simulate.keywords import HeaderMaker, archive_id
 from spheredc_hpc.simulate.light import Integration, Night, far_halo, light_of
 from spheredc_hpc.simulate.optics import Telescope
-from spheredc_hpc.simulate.photometry import background_rate_adu_s, star_rate_adu_s
+from spheredc_hpc.simulate.photometry import (
+    background_rate_adu_s,
+    filter_density,
+    star_rate_adu_s,
+)
 from spheredc_hpc.simulate.scene import IrdisScenario
 from spheredc_hpc.simulate.sparta import write_sparta
 from spheredc_hpc.simulate.speckles import REFERENCE_UM, make_phase_night
+from spheredc_hpc.simulate.spells import stretches_of
+from spheredc_hpc.simulate.thermal import thermal_map
 from spheredc_hpc.simulate.timeline import PlannedFile, plan_files
 from spheredc_hpc.simulate.truth import Truth, file_truth, night_truth, write_maps
 
@@ -89,10 +95,15 @@ def prepare(scenario: IrdisScenario) -> Night:
     bands = irdis_bands(scenario.filter, constants)
     files = plan_files(scenario, constants)
     on_sky = [file for file in files if file.on_sky]
-    weather = make_weather(scenario, on_sky[0].start_mjd - MARGIN_D, on_sky[-1].end_mjd + MARGIN_D)
+    weather = make_weather(
+        scenario,
+        on_sky[0].start_mjd - MARGIN_D,
+        on_sky[-1].end_mjd + MARGIN_D,
+        stretches_of(scenario, files),
+    )
     sky = sky_files(scenario, constants, files, weather)
     starts, instants = _number_integrations(on_sky)
-    telescope = Telescope(scenario, bands, constants)
+    telescope = Telescope(scenario, bands, constants, on_sky[0].start_mjd)
     phases = make_phase_night(
         scenario.wavefront,
         telescope.shapes,
@@ -119,13 +130,19 @@ def prepare(scenario: IrdisScenario) -> Night:
             constants.value("pixel_pitch_um", arm="IRDIS"),
             readout.gain,
         ),
-        star_rate=_pair(
-            star_rate_adu_s(band, scenario.target.magnitude, constants) for band in bands
+        star_rates=tuple(
+            _pair(
+                star_rate_adu_s(band, star.target.magnitude, constants)
+                * filter_density(scenario.filter, band, constants)
+                for band in bands
+            )
+            for star in map(scenario.of_star, range(scenario.n_stars))
         ),
         background=_pair(
             background_rate_adu_s(band, constants) if background is None else background
             for band in bands
         ),
+        thermal=thermal_map(scenario),
         far_halo=(far_halo(telescope, scenario.seed, 0), far_halo(telescope, scenario.seed, 1)),
         constants=constants,
     )

@@ -14,7 +14,9 @@ from spheredc_hpc.instrument.headers import iso_from_mjd, mjd_from_iso, pack_dms
 from spheredc_hpc.simulate.atmosphere import Weather
 from spheredc_hpc.simulate.cards import Value, eso_cards, format_card
 from spheredc_hpc.simulate.frames import endpoints
-from spheredc_hpc.simulate.scene import IrdisScenario, Target
+from spheredc_hpc.simulate.scene import IrdisScenario
+from spheredc_hpc.simulate.sections import Target
+from spheredc_hpc.simulate.setup import frame_type, setup_values, template_of
 from spheredc_hpc.simulate.sky import (
     SECONDS_PER_DAY,
     SkyState,
@@ -25,26 +27,12 @@ from spheredc_hpc.simulate.sky import (
 from spheredc_hpc.simulate.streams import stream
 from spheredc_hpc.simulate.timeline import PlannedFile
 
-PRODUCT_TYPES = {
-    "OBJECT": ("SCIENCE", "OBJECT", "IMAGE,DUAL,CORONOGRAPHY"),
-    "CENTER": ("SCIENCE", "OBJECT,CENTER", "IMAGE,DUAL,CORONOGRAPHY"),
-    "FLUX": ("SCIENCE", "OBJECT,FLUX", "IMAGE,DUAL,CORONOGRAPHY"),
-    "SKY": ("SCIENCE", "SKY", "IMAGE,DUAL,CORONOGRAPHY"),
-    "DARK": ("CALIB", "DARK", "IMAGE"),
-    "BACKGROUND": ("CALIB", "DARK,BACKGROUND", "IMAGE"),
-    "FLAT": ("CALIB", "FLAT,LAMP", "IMAGE,DUAL"),
-}
-TEMPLATES = {
-    "DARK": ("SPHERE_irdis_cal_dark", "IRDIS darks"),
-    "BACKGROUND": ("SPHERE_irdis_cal_background", "IRDIS instrument background"),
-    "FLAT": ("SPHERE_irdis_cal_flat", "IRDIS lamp flats"),
-}
-OBSERVE = ("SPHERE_irdis_dbi_obs", "IRDIS dual-band imaging")
 CALIBRATION_PROGRAMME = "60.A-9255(A)"
 DAYTIME_OB = 200313600
-ND_SLOTS = {"OPEN": 1, "ND_1.0": 2, "ND_2.0": 3, "ND_3.5": 4}
 SECONDS_PER_RAMP_READ = 1.65
 FOREIGN_OFFSET_DEG = 2.5
+HALF_DAY_D = 0.5
+SEEING_KEYS = ("ESO TEL AMBI FWHM START", "ESO TEL AMBI FWHM END", "ESO TEL AMBI TAU0")
 
 
 @dataclass(frozen=True)
@@ -70,23 +58,30 @@ class HeaderMaker:
     def cards(self, file: PlannedFile) -> list[str]:
         """All cards of one image file but the checksums."""
         state = endpoints(self._pointing(file), file) if file.on_sky else None
-        values = self._detector(file) | self._setup(file) | self._template(file)
+        values = self._detector(file) | self._template(file)
+        values |= setup_values(self.scenario, file, self.pitch_um)
         if state is not None:
             values |= self._telescope(file, state) | self._block(file)
-        without = ["ESO DET FRAM UTC"] if self.scenario.defects.missing_fram_utc else []
-        body = eso_cards(values, calibration=not file.on_sky, without=without)
+        body = eso_cards(values, calibration=not file.on_sky, without=self._absent())
         archive = format_card("ARCFILE", f"{archive_id(file)}.fits", comment="Archive file name")
         return [*self._basic(file, state), *body, archive]
 
     def _pointing(self, file: PlannedFile) -> IrdisScenario:
-        """Return the scenario, or one that points elsewhere for a foreign file."""
+        """Return the scenario of the star, or one that points elsewhere for a foreign file."""
+        scenario = self.scenario.of_star(file.star)
         if not self.is_foreign(file):
-            return self.scenario
-        target: Target = self.scenario.target
+            return scenario
+        target: Target = scenario.target
         moved = target.model_copy(
             update={"name": "HIP_99999", "dec_deg": target.dec_deg + FOREIGN_OFFSET_DEG}
         )
-        return self.scenario.model_copy(update={"target": moved})
+        return scenario.model_copy(update={"target": moved})
+
+    def _absent(self) -> list[str]:
+        """Keywords that the headers of the night lack."""
+        defects = self.scenario.defects
+        keys = ["ESO DET FRAM UTC"] if defects.missing_fram_utc else []
+        return [*keys, *SEEING_KEYS] if defects.missing_header_seeing else keys
 
     def is_foreign(self, file: PlannedFile) -> bool:
         """Whether this file claims another target."""
@@ -95,7 +90,7 @@ class HeaderMaker:
 
     def _basic(self, file: PlannedFile, state: SkyState | None) -> list[str]:
         target = self._pointing(file).target
-        _, dpr_type, _ = PRODUCT_TYPES[file.kind]
+        _, dpr_type, _ = frame_type(self.scenario, file)
         written = iso_from_mjd(file.end_mjd)
         shape: list[tuple[str, Value, int | None, str]] = [
             ("SIMPLE", True, None, "Standard FITS"),
@@ -165,51 +160,10 @@ class HeaderMaker:
             "ESO DET SEQ1 REALDIT": file.dit_s,
         }
 
-    def _setup(self, file: PlannedFile) -> dict[str, Value]:
-        scenario, sky = self.scenario, file.on_sky
-        category, dpr_type, technique = PRODUCT_TYPES[file.kind]
-        if not scenario.filter.startswith("DB"):
-            technique = technique.replace("DUAL,", "").replace(",DUAL", "")
-        if scenario.defects.old_spelling:
-            dpr_type = dpr_type.replace("CENTER", "CENTRE")
-        common, dual = _wheels(scenario.filter)
-        pupil = scenario.pointing.tracking == "PUPIL"
-        values: dict[str, Value] = {
-            "ESO DPR CATG": category,
-            "ESO DPR TYPE": dpr_type,
-            "ESO DPR TECH": technique,
-            "ESO INS COMB ICOR": scenario.coronagraph if sky else "N_NS_OPAQUE",
-            "ESO INS COMB IFLT": scenario.filter,
-            "ESO INS1 FILT NAME": common,
-            "ESO INS1 FILT ID": f"FILT_{common}",
-            "ESO INS1 OPTI2 NAME": dual,
-            "ESO INS1 OPTI2 ID": f"FILT_{dual}",
-            "ESO INS1 OPTI2 TYPE": f"FILT_{dual}",
-            "ESO INS1 DITH POSX": float(round(file.dither_px[0])),
-            "ESO INS1 DITH POSY": float(round(file.dither_px[1])),
-            "ESO INS1 PAC X": file.dither_px[0] * self.pitch_um,
-            "ESO INS1 PAC Y": file.dither_px[1] * self.pitch_um,
-            "ESO INS4 FILT2 NAME": file.nd,
-            "ESO INS4 FILT2 ID": file.nd,
-            "ESO INS4 FILT2 NO": ND_SLOTS[file.nd],
-            "ESO INS4 SHUT ST": sky,
-            "ESO INS4 COMB CAL": "OBS" if sky else "CAL",
-            "ESO INS4 COMB ROT": ("PUPIL" if pupil else "FIELD") if sky else "CAL_ZENITH",
-            "ESO INS4 DROT2 MODE": ("ELEV" if pupil else "SKY") if sky else "STAT",
-            "ESO INS4 DROT2 POSANG": scenario.pointing.posang_deg if sky else 0.0,
-            "ESO OCS WAFFLE ORIENT": scenario.wavefront.waffle_orientation,
-            "ESO SEQ CORO XC": scenario.pointing.star_left_px[0],
-            "ESO SEQ CORO YC": scenario.pointing.star_left_px[1],
-        }
-        if file.kind == "DARK":
-            values |= {"ESO INS1 OPTI1 NAME": "CLOSED", "ESO INS1 OPTI1 ID": "CLOSED"}
-        return values
-
     def _template(self, file: PlannedFile) -> dict[str, Value]:
-        name, title = OBSERVE if file.on_sky else TEMPLATES[file.kind]
-        mates = [
-            f for f in self.files if f.on_sky == file.on_sky and (f.on_sky or f.kind == file.kind)
-        ]
+        name, title = template_of(self.scenario, file)
+        mates = [f for f in self.files if _of_one_template(f, file)]
+        block = self.scenario.of_star(file.star).ob_id
         start = min(f.start_mjd for f in mates) - 35 / SECONDS_PER_DAY
         return {
             "ESO TPL ID": name,
@@ -219,17 +173,20 @@ class HeaderMaker:
             "ESO TPL NEXP": len(mates),
             "ESO TPL START": iso_from_mjd(start, digits=0),
             "ESO OBS START": iso_from_mjd(start - 0.013, digits=0),
-            "ESO OBS ID": self.scenario.ob_id if file.on_sky else DAYTIME_OB,
+            "ESO OBS ID": block if file.on_sky else DAYTIME_OB,
             "ESO OBS NAME": "Calibration",
             "ESO OBS PROG ID": self.scenario.programme if file.on_sky else CALIBRATION_PROGRAMME,
         }
 
     def _block(self, file: PlannedFile) -> dict[str, Value]:
-        target = self._pointing(file).target
+        target, hopping = self._pointing(file).target, self.scenario.hopping
         closed = "CLOSED_LOOP"
         open_loop = self.scenario.defects.open_loop and file.kind == "OBJECT" and file.number == 0
         bright = self.scenario.target.r_magnitude < 10.5
-        return {
+        container: dict[str, Value] = {}
+        if hopping is not None:
+            container["ESO OBS CONTAINER ID"] = hopping.container_id
+        return container | {
             "ESO OBS TARG NAME": target.name,
             "ESO OBS NAME": f"{target.name}_{self.scenario.filter}",
             "ESO OCS OBSTYPE LIST": "C F O F C S",
@@ -292,19 +249,17 @@ class HeaderMaker:
         return derotator_angle_deg(state, pointing.tracking, pointing.posang_deg, error)
 
 
+def _of_one_template(one: PlannedFile, other: PlannedFile) -> bool:
+    """Whether two files were taken by one template: of one star, or of one morning and kind."""
+    if one.on_sky and other.on_sky:
+        return one.star == other.star
+    near = abs(one.start_mjd - other.start_mjd) < HALF_DAY_D
+    return one.on_sky == other.on_sky and one.kind == other.kind and near
+
+
 def archive_id(file: PlannedFile) -> str:
     """Name of the file in the archive, without extension."""
     return f"SPHER.{iso_from_mjd(file.start_mjd, digits=3)}"
-
-
-def _wheels(combination: str) -> tuple[str, str]:
-    """Return common filter and dual filter of a combination such as ``DB_H23``."""
-    kind, _, bands = combination.partition("_")
-    if kind != "DB":
-        return f"{kind[0]}_{bands}", "CLEAR"
-    special = {"NDH23": ("B_ND-H", "D_H23"), "H34": ("B_Hcmp2", "D_H34")}
-    letter = "Ks" if bands.startswith("K") else bands[0]
-    return special.get(bands, (f"B_{letter}", f"D_{bands}"))
 
 
 def _pixel_axes() -> list[tuple[str, Value, int | None, str]]:

@@ -21,9 +21,11 @@ from spheredc_hpc.simulate.optics import (
     shifted,
 )
 from spheredc_hpc.simulate.pupil import Grid
-from spheredc_hpc.simulate.scene import CompanionSpec, IrdisScenario
+from spheredc_hpc.simulate.scene import IrdisScenario
+from spheredc_hpc.simulate.sections import CompanionSpec
 from spheredc_hpc.simulate.speckles import PhaseNight
 from spheredc_hpc.simulate.streams import stream
+from spheredc_hpc.simulate.thermal import thermal_level
 from spheredc_hpc.simulate.timeline import PlannedFile
 
 Floats = NDArray[np.float32]
@@ -41,9 +43,12 @@ class Night:
     ----------
     first_integration : dict
         Number of the first integration of each file on the sky, in `phases`.
-    star_rate, background : (float, float)
-        Counts of the star without neutral density, and background per pixel, for the left
-        and right field [ADU/s].
+    star_rates : tuple of (float, float)
+        Counts of each star without neutral density, for the left and right field [ADU/s].
+    background : (float, float)
+        Thermal background per pixel, for the left and right field [ADU/s].
+    thermal : array, shape (1024, 1024), or None
+        Relative thermal light of the right field; None where it is flat.
     far_halo : tuple of array, shape (1321, 1321)
         Smooth halo of flux 1 around the star, for the parts outside of the computed images.
     """
@@ -57,8 +62,9 @@ class Night:
     telescope: Telescope
     readout: Readout
     headers: HeaderMaker
-    star_rate: tuple[float, float]
+    star_rates: tuple[tuple[float, float], ...]
     background: tuple[float, float]
+    thermal: Floats | None
     far_halo: tuple[Floats, Floats]
     constants: Constants
 
@@ -118,13 +124,23 @@ def light_of(night: Night, file: PlannedFile, plane: int) -> tuple[Floats, Integ
     if file.kind == "FLAT":
         light += np.float32(night.scenario.calibrations.flat_rate_adu_s)
     if file.kind != "DARK" and night.scenario.effects.detector:
-        for which in (0, 1):
-            nd = nd_transmission(file.nd, night.bands[which].name, night.constants)
-            sky = night.scenario.detector.sky_adu_s * nd if file.on_sky else 0.0
-            _half(light, which)[:] += np.float32(night.background[which] + sky)
+        _add_background(night, file, float(file.mid_mjd[plane]), light)
     if file.on_sky and file.kind != "SKY":
         _add_sources(night, file, plane, light, integration)
     return light, integration
+
+
+def _add_background(night: Night, file: PlannedFile, mjd: float, light: Floats) -> None:
+    """Thermal light of the instrument, and the sky through its neutral density."""
+    level = thermal_level(night.scenario, mjd)
+    for which in (0, 1):
+        nd = nd_transmission(file.nd, night.bands[which].name, night.constants)
+        sky = night.scenario.detector.sky_adu_s * nd if file.on_sky else 0.0
+        thermal = night.background[which] * level
+        if which == 1 and night.thermal is not None:
+            _half(light, which)[:] += np.float32(thermal) * night.thermal + np.float32(sky)
+        else:
+            _half(light, which)[:] += np.float32(thermal + sky)
 
 
 def _half(light: Floats, which: int) -> Floats:
@@ -157,13 +173,13 @@ def _add_sources(
         x, y = (float(v) for v in sky.star_px[plane, which])
         grid = telescope.grid(which, (x, y))
         images = telescope.images(which, grid, aberrations, states, spiders)
-        rate = night.star_rate[which] * float(conditions.transparency[plane])
+        rate = night.star_rates[file.star][which] * float(conditions.transparency[plane])
         rate *= nd_transmission(file.nd, night.bands[which].name, night.constants)
         half = _half(light, which)
         if scenario.effects.star:
             star = images.beside if file.kind == "FLUX" else images.behind
             _add_star(half, star, grid, np.float32(rate), images.smooth * night.far_halo[which])
-        for companion in scenario.companions:
+        for companion in scenario.of_star(file.star).companions:
             place = (which, plane)
             _add_companion(night, file, place, companion, images, rate, half, integration)
         integration.strehl.append(images.strehl)

@@ -91,10 +91,16 @@ class Telescope:
     bands : tuple of Band
         Of the left and right field.
     constants : Constants
+    mjd : float, optional
+        Date of the night, for constants that changed with time [d].
     """
 
     def __init__(
-        self, scenario: IrdisScenario, bands: tuple[Band, Band], constants: Constants
+        self,
+        scenario: IrdisScenario,
+        bands: tuple[Band, Band],
+        constants: Constants,
+        mjd: float | None = None,
     ) -> None:
         self.settings = scenario.wavefront
         self.speckles = scenario.effects.speckles
@@ -104,16 +110,17 @@ class Telescope:
         self.diameter_m = constants.value("telescope_diameter_m")
         self.obstruction = constants.value("telescope_obscuration_m") / self.diameter_m
         self.spider = constants.value("telescope_spider_width_m") / self.diameter_m
-        self.waffle_cycles = constants.value("waffle_radius_lambda_over_d")
-        self.anamorphism = constants.value("anamorphism_y", arm="IRDIS")
+        self.waffle_cycles = constants.value("waffle_radius_lambda_over_d", mjd=mjd)
+        self.anamorphism = constants.value("anamorphism_y", arm="IRDIS", mjd=mjd)
         self.scale_mas = tuple(
-            constants.value("pixel_scale_mas", arm="IRDIS", band=band.name) for band in bands
+            constants.value("pixel_scale_mas", arm="IRDIS", band=band.name, mjd=mjd)
+            for band in bands
         )
         self.shapes: Shapes = make_shapes(self.settings, self.resolution_mas(REFERENCE_UM))
         self._mask_mas = np.arange(0.0, 2000.0, 2.0)
         curve = off_axis_transmission(scenario.coronagraph, "IRDIS", self._mask_mas, constants)
         self._mask_curve = np.ones_like(self._mask_mas) if curve is None else curve
-        self.has_mask = not scenario.coronagraph.startswith("N_NS")
+        self.has_mask = scenario.has_mask
 
     def resolution_mas(self, wavelength_um: float) -> float:
         """lambda/D [mas]."""
@@ -256,10 +263,11 @@ class Telescope:
         axis = pupil_axis()
         first = 45.0 if orientation == "x" else 0.0
         waves = np.zeros((PUPIL_PX, PUPIL_PX))
-        for angle, phase in ((first, 0.3), (first + 90.0, 1.1)):
+        balance = self.settings.waffle_balance
+        for angle, phase, height in ((first, 0.3, 1.0), (first + 90.0, 1.1, balance)):
             x, y = np.cos(np.radians(angle)), np.sin(np.radians(angle))
             along = axis[None, :] * x + axis[:, None] * y
-            waves += np.cos(2 * np.pi * self.waffle_cycles * along + phase)
+            waves += height * np.cos(2 * np.pi * self.waffle_cycles * along + phase)
         return np.asarray(amplitude * waves, dtype=np.float32)
 
 

@@ -38,6 +38,12 @@ def star_rate_adu_s(band: Band, magnitude: float, constants: Constants) -> float
     return electrons / constants.value("detector_gain_e_per_adu", arm="IRDIS")
 
 
+def filter_density(combination: str, band: Band, constants: Constants) -> float:
+    """Transmission of a common filter that carries a neutral density, as DB_NDH23; else 1."""
+    rows = constants.rows("filter_density", filter=combination, band=band.name)
+    return rows[0].value if rows else 1.0
+
+
 def background_rate_adu_s(band: Band, constants: Constants) -> float:
     """Thermal background of the instrument per pixel [ADU/s]."""
     return constants.value("thermal_background_adu_per_s", arm="IRDIS", band=band.name)

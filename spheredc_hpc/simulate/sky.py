@@ -19,7 +19,7 @@ from astropy.utils import iers
 from numpy.typing import ArrayLike, NDArray
 
 from spheredc_hpc.instrument import site
-from spheredc_hpc.simulate.scene import Target
+from spheredc_hpc.simulate.sections import Target
 
 Floats = NDArray[np.float64]
 SECONDS_PER_DAY = 86400.0

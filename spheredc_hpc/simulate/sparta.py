@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from spheredc_hpc.instrument.headers import iso_from_mjd
 from spheredc_hpc.simulate.atmosphere import Weather
 from spheredc_hpc.simulate.scene import IrdisScenario
+from spheredc_hpc.simulate.sections import Telemetry
 from spheredc_hpc.simulate.sky import SECONDS_PER_DAY
 from spheredc_hpc.simulate.streams import stream
 
 Floats = NDArray[np.float64]
+Tables = dict[str, dict[str, NDArray[np.float32]]]
 UNIX_EPOCH_MJD = 40587.0
-SAMPLING_S = 20.0
 FILE_LENGTH_S = 900.0
 RELATIVE_NOISE = 0.05
+INVALID_STREHL = 0.0
 DTTS_PX = 32
 
 
@@ -43,14 +45,20 @@ def write_sparta(
     folder : Path
         Where the files go.
     """
+    settings = scenario.telemetry
     paths = []
     count = int(np.ceil((span_mjd[1] - span_mjd[0]) * SECONDS_PER_DAY / FILE_LENGTH_S))
     for number in range(count):
         start = span_mjd[0] + number * FILE_LENGTH_S / SECONDS_PER_DAY
         length = min(FILE_LENGTH_S, (span_mjd[1] - start) * SECONDS_PER_DAY)
-        mjd = start + np.arange(0, length, SAMPLING_S) / SECONDS_PER_DAY
+        if number in settings.missing_files:
+            continue
+        mjd = start + np.arange(0, length, settings.sampling_s) / SECONDS_PER_DAY
+        mjd = mjd[_recorded(mjd, span_mjd, settings)]
         rng = stream(scenario.seed, "sparta", number)
-        units = [_primary(scenario, start), *_tables(weather, static_variance, mjd, rng)]
+        tables = _tables(weather, static_variance, mjd, rng)
+        _invalidate(tables, settings.invalid_share, stream(scenario.seed, "invalid", number))
+        units = [_primary(scenario, start), *(_table(name, t, mjd) for name, t in tables.items())]
         path = folder / f"SPHER.{iso_from_mjd(start, digits=3)}.fits"
         fits.HDUList(units).writeto(path, overwrite=True, checksum=True)
         paths.append(path)
@@ -79,6 +87,8 @@ def _primary(scenario: IrdisScenario, start_mjd: float) -> fits.PrimaryHDU:
         "HIERARCH ESO AOS HOLOOP STATE": "CLOSED_LOOP",
         "ARCFILE": f"SPHER.{iso_from_mjd(start_mjd, digits=3)}.fits",
     }
+    if scenario.hopping is not None:
+        cards["HIERARCH ESO OBS CONTAINER ID"] = scenario.hopping.container_id
     for key, value in cards.items():
         unit.header[key] = value
     return unit
@@ -86,7 +96,7 @@ def _primary(scenario: IrdisScenario, start_mjd: float) -> fits.PrimaryHDU:
 
 def _tables(
     weather: Weather, static_variance: float, mjd: Floats, rng: np.random.Generator
-) -> list[fits.BinTableHDU]:
+) -> Tables:
     conditions = weather.at(mjd)
     strehl = np.exp(-conditions.variance - static_variance)
 
@@ -96,7 +106,7 @@ def _tables(
     def drawn(mean: float, rms: float, *shape: int) -> NDArray[np.float32]:
         return rng.normal(mean, rms, size=(mjd.size, *shape)).astype(np.float32)
 
-    tables: dict[str, dict[str, NDArray[np.float32]]] = {
+    return {
         "AtmPerfParams": {
             "R0": noisy(conditions.r0_m),
             "WindSpeed": noisy(conditions.wind_m_s),
@@ -119,7 +129,20 @@ def _tables(
         },
         "IRPixelAvgFrame": {"Pixels": _dtts_images(conditions.transparency, rng)},
     }
-    return [_table(name, columns, mjd) for name, columns in tables.items()]
+
+
+def _recorded(mjd: Floats, span_mjd: tuple[float, float], settings: Telemetry) -> NDArray[np.bool_]:
+    """Whether the instants lie outside of the gaps."""
+    phase = (mjd - span_mjd[0]) / (span_mjd[1] - span_mjd[0])
+    lost = [(phase >= first) & (phase < last) for first, last in settings.gaps]
+    return ~np.any(lost, axis=0) if lost else np.ones(mjd.size, dtype=bool)
+
+
+def _invalidate(tables: Tables, share: float, rng: np.random.Generator) -> None:
+    """Spoil records in place: no Strehl ratio and a Fried parameter of zero."""
+    table = tables["AtmPerfParams"]
+    hit = rng.random(table["R0"].size) < share
+    table["StrehlRatio"][hit], table["R0"][hit] = INVALID_STREHL, 0.0
 
 
 def _dtts_images(transparency: Floats, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from spheredc_hpc.simulate.photometry import (
     halo_share,
 )
 from spheredc_hpc.simulate.pupil import PUPIL_PX, pupil_axis
-from spheredc_hpc.simulate.scene import Wavefront
+from spheredc_hpc.simulate.sections import Wavefront
 from spheredc_hpc.simulate.streams import stream
 
 Floats = NDArray[np.float32]

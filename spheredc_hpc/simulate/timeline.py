@@ -9,14 +9,19 @@ from numpy.typing import NDArray
 
 from spheredc_hpc.instrument.constants import Constants
 from spheredc_hpc.instrument.headers import mjd_from_iso
-from spheredc_hpc.simulate.scene import Exposure, IrdisScenario
+from spheredc_hpc.simulate.scene import IrdisScenario
+from spheredc_hpc.simulate.sections import Exposure
 from spheredc_hpc.simulate.sky import SECONDS_PER_DAY, transit_mjd
 from spheredc_hpc.simulate.streams import stream
+
+Block = tuple[str, Exposure, int]
+"""Frame class, exposures, and which star they look at."""
 
 ON_SKY = ("OBJECT", "CENTER", "FLUX", "SKY")
 DITHER_STEPS = (0, -1, -2, 1)
 CALIBRATION_GAP_S = 25.0
 FOREIGN_DIT_S = 12.0
+DIT_BRACKET = (0.5, 2.0)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class PlannedFile:
         Among the files of its kind, from 0.
     exposure : int
         Exposure number in its template, from 1.
+    star : int
+        0 for the target, 1 for the reference star of star hopping.
     """
 
     index: int
@@ -61,6 +68,7 @@ class PlannedFile:
     dither_px: tuple[float, float] = (0.0, 0.0)
     number: int = 0
     exposure: int = 1
+    star: int = 0
 
     @property
     def end_mjd(self) -> float:
@@ -90,6 +98,16 @@ class _Pending:
     ndit: int
     dit_s: float
     nd: str
+    star: int = 0
+
+
+def science_of(files: list[PlannedFile]) -> list[PlannedFile]:
+    """Files of the sequence proper: OBJECT, or CENTER where the waffle stays on."""
+    for kind in ("OBJECT", "CENTER"):
+        found = [file for file in files if file.kind == kind]
+        if found:
+            return found
+    return []
 
 
 def plan_files(scenario: IrdisScenario, constants: Constants) -> list[PlannedFile]:
@@ -97,30 +115,27 @@ def plan_files(scenario: IrdisScenario, constants: Constants) -> list[PlannedFil
     science = _science(scenario)
     lengths = [_duration_s(item, constants) for item in science]
     starts = np.concatenate([[0.0], np.cumsum(lengths)])
-    targets = [i for i, item in enumerate(science) if item.kind == "OBJECT"] or [0]
+    kinds = [item.kind for item in science]
+    main = next((kind for kind in ("OBJECT", "CENTER") if kind in kinds), kinds[0])
+    targets = [i for i, kind in enumerate(kinds) if kind == main]
     middle = (starts[targets[0]] + starts[targets[-1] + 1]) / 2
     transit = transit_mjd(scenario.target, scenario.date)
     centre = transit + scenario.hour_angle_h * 0.99727 / 24
     begin = _whole_ms(centre - middle / SECONDS_PER_DAY)
     files = _lay_out(science, begin, constants)
     morning = mjd_from_iso(f"{scenario.date}T00:00:00") + scenario.calibrations.start_utc_h / 24
+    days = scenario.calibrations.days
     if scenario.defects.calibrations_next_night:
-        morning += 4.0
-    lamps = _calibrations(scenario, science)
-    files += _lay_out(lamps, morning, constants, gap_s=CALIBRATION_GAP_S)
+        days = (4,)
+    lamps = _calibrations(scenario, science, constants)
+    for day in days:
+        files += _lay_out(lamps, morning + day, constants, gap_s=CALIBRATION_GAP_S)
+    files.sort(key=lambda file: file.start_mjd)
     return _number(scenario, files)
 
 
 def _science(scenario: IrdisScenario) -> list[_Pending]:
-    s, d = scenario.sequence, scenario.defects
-    blocks: list[tuple[str, Exposure]] = [
-        ("CENTER", s.center_before),
-        ("FLUX", s.flux_before),
-        ("OBJECT", s.object),
-        ("FLUX", s.flux_after),
-        ("CENTER", s.center_after),
-        ("SKY", s.sky),
-    ]
+    d = scenario.defects
     absent = {
         "CENTER": d.missing_center,
         "FLUX": d.missing_flux,
@@ -128,10 +143,12 @@ def _science(scenario: IrdisScenario) -> list[_Pending]:
         "OBJECT": False,
     }
     items = []
-    for kind, exposure in blocks:
+    for kind, exposure, star in _blocks(scenario):
         if not absent[kind]:
             nd = "OPEN" if kind == "FLUX" and d.saturated_flux else exposure.nd
-            item = _Pending(kind, exposure.ndit, exposure.dit_s, nd)
+            if kind == "OBJECT" and scenario.sequence.continuous_waffle:
+                kind = "CENTER"
+            item = _Pending(kind, exposure.ndit, exposure.dit_s, nd, star)
             items += [item] * exposure.files
     if d.mixed_dit:
         last = max(i for i, item in enumerate(items) if item.kind == "OBJECT")
@@ -139,11 +156,31 @@ def _science(scenario: IrdisScenario) -> list[_Pending]:
     return items
 
 
-def _calibrations(scenario: IrdisScenario, science: list[_Pending]) -> list[_Pending]:
+def _blocks(scenario: IrdisScenario) -> list[Block]:
+    """Exposures on the sky in the order in which they are taken."""
+    s, hopping = scenario.sequence, scenario.hopping
+    before: list[Block] = [("CENTER", s.center_before, 0), ("FLUX", s.flux_before, 0)]
+    main: list[Block] = [("OBJECT", exposure, 0) for exposure in (s.object, *s.object_more)]
+    after: list[Block] = [("FLUX", s.flux_after, 0), ("CENTER", s.center_after, 0)]
+    sky: list[Block] = [("SKY", s.sky, 0)]
+    if hopping is None:
+        return [*before, *main, *after, *sky]
+    other: list[Block] = [("OBJECT", hopping.object, 1)]
+    hops = [block for _ in range(hopping.visits - 1) for block in (*main, *other)]
+    first = [*before, *main, *((kind, exposure, 1) for kind, exposure, _ in before), *other]
+    return [*first, *hops, *after, *sky]
+
+
+def _calibrations(
+    scenario: IrdisScenario, science: list[_Pending], constants: Constants
+) -> list[_Pending]:
     c, d = scenario.calibrations, scenario.defects
     setups = sorted({(item.dit_s, item.nd) for item in science})
     if d.dark_wrong_dit:
         setups = [(FOREIGN_DIT_S, "OPEN")]
+    if d.dark_bracketing:
+        shortest = constants.value("min_dit_s", arm="IRDIS")
+        setups = sorted({(max(dit * f, shortest), nd) for dit, nd in setups for f in DIT_BRACKET})
     if d.nd_mismatch:
         setups = [(dit, "ND_2.0" if nd == "ND_1.0" else nd) for dit, nd in setups]
     items = []
@@ -183,6 +220,7 @@ def _lay_out(
                 start_mjd=_whole_ms(start),
                 cadence_s=item.dit_s + constants.value("detector_overhead_s", arm="IRDIS"),
                 delay_s=constants.value("dit_delay_s", arm="IRDIS"),
+                star=item.star,
             )
         )
         start += (_duration_s(item, constants) + gap_s) / SECONDS_PER_DAY
@@ -197,7 +235,7 @@ def _number(scenario: IrdisScenario, files: list[PlannedFile]) -> list[PlannedFi
     for i, file in enumerate(files):
         number = counts.get(file.kind, 0)
         counts[file.kind] = number + 1
-        template = "sky" if file.on_sky else file.kind
+        template = f"sky {file.star}" if file.on_sky else file.kind
         exposures[template] = exposures.get(template, 0) + 1
         aborted = scenario.defects.aborted_file and i == last_object
         numbered.append(

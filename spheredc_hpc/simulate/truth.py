@@ -74,6 +74,7 @@ def file_truth(night: Night, file: PlannedFile, integrations: list[Integration])
         "file": f"{archive_id(file)}.fits",
         "kind": file.kind,
         "number": file.number,
+        "target": night.scenario.of_star(file.star).target.name if file.on_sky else "",
         "start_mjd": file.start_mjd,
         "end_mjd": file.end_mjd,
         "dit_s": file.dit_s,
@@ -111,6 +112,7 @@ def _integration_truth(
         "transparency": float(conditions.transparency[plane]),
         "seeing_arcsec": float(conditions.seeing_arcsec[plane]),
         "tau0_ms": float(conditions.tau0_ms[plane]),
+        "degraded": sky.bad[plane],
     }
     if file.kind != "SKY":
         entry |= {
@@ -140,7 +142,7 @@ def night_truth(
                 "bandwidth_um": band.bandwidth_um,
                 "pixel_scale_mas": telescope.scale_mas[i],
                 "lambda_over_d_mas": telescope.resolution_mas(band.wavelength_um),
-                "star_rate_adu_s": night.star_rate[i],
+                "star_rate_adu_s": night.star_rates[0][i],
                 "background_adu_s": night.background[i],
             }
             for i, band in enumerate(night.bands)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spheredc_hpc.instrument.headers import mjd_from_iso, unpack_dms_deg
-from spheredc_hpc.simulate.scene import Target
+from spheredc_hpc.simulate.sections import Target
 from spheredc_hpc.simulate.sky import (
     derotator_angle_deg,
     derotator_error_deg,
