@@ -7,6 +7,7 @@ from enum import IntFlag
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
+from scipy.ndimage import median_filter
 from scipy.stats import chi2
 
 from spheredc_hpc.calibration.io import (
@@ -18,7 +19,7 @@ from spheredc_hpc.calibration.io import (
 )
 from spheredc_hpc.config import Section
 from spheredc_hpc.instrument.detectors import Detector
-from spheredc_hpc.kernels.clipping import MAD_TO_SIGMA, robust_sigma
+from spheredc_hpc.kernels.clipping import robust_sigma
 from spheredc_hpc.kernels.smooth import smooth_part
 from spheredc_hpc.model.association import CalibrationJob
 from spheredc_hpc.registry import calibration
@@ -26,7 +27,11 @@ from spheredc_hpc.registry import calibration
 Image = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 BLOCK_PX = 64
-AROUND_PX = 12
+AROUND_PX = 9
+# Chance takes one value of a pixel out of a background now and then, a hit as well; not two.
+CLIPPED_BY_CHANCE = 1
+# Planes from which a pixel may lose more than that without losing most of what it has.
+PLANES_FOR_CLIPPED = 5
 
 
 class Cause(IntFlag):
@@ -48,10 +53,10 @@ class BadPixelSettings(Section):
         1.5, gt=1, description="Response to the lamp above which a pixel is bad."
     )
     response_sigma: float = Field(
-        10.0,
+        6.75,
         gt=1,
-        description="Distance from the response around [robust standard deviations]; real flats "
-        "have a tail of low response, so that 10 of these are 5 plain ones.",
+        description="Distance from the response around [robust standard deviations of all "
+        "pixels, errors of the flat taken out]; a little below 7, so that pixels at 7 are found.",
     )
     hot_sigma: float = Field(
         5.0, gt=1, description="Excess over the smooth background [robust standard deviations]."
@@ -63,7 +68,7 @@ class BadPixelSettings(Section):
         description="Chance of a variance in time as large as that of a bad one.",
     )
     nonlinear_sigma: float = Field(
-        8.0, gt=1, description="Excess of the non-linearity [robust standard deviations]."
+        4.5, gt=1, description="Misfit of a straight line to the ramp [standard deviations]."
     )
     largest_fraction: float = Field(
         0.3, gt=0, le=1, description="Fraction of bad pixels above which the map is rejected."
@@ -131,24 +136,37 @@ def _causes(
 
     found: dict[Cause, Mask] = {}
     if flat:
-        found[Cause.RESPONSE] = odd_response(lit(flat, "FLAT"), settings)
-        found[Cause.NONLINEAR] = nonlinear(lit(flat, "NONLINEARITY"), settings.nonlinear_sigma)
+        found[Cause.RESPONSE] = odd_response(lit(flat, "FLAT"), lit(flat, "ERROR"), settings)
+        found[Cause.NONLINEAR] = nonlinear(lit(flat, "MISFIT"), settings.nonlinear_sigma)
     if dark:
         mean = lit(dark, "MEAN")
         found[Cause.HOT] = hot(mean, settings.hot_sigma)
         count = lit(dark, "COUNT")
-        found[Cause.NOISY] = noisy(lit(dark, "VARIANCE") * count, count, settings.noisy_probability)
+        variance = lit(dark, "VARIANCE") * count
+        found[Cause.NOISY] = noisy(variance, count, settings.noisy_probability)
+        found[Cause.NOISY] |= often_clipped(count)
     return found
 
 
-def odd_response(response: Image, settings: BadPixelSettings) -> Mask:
+def odd_response(response: Image, error: Image, settings: BadPixelSettings) -> Mask:
     """Find pixels whose response departs from that around them, or that have none.
 
-    The comparison is with medians of small blocks, which follow the steep fall at the edges.
+    The comparison is with the running median of a small box, which follows the steep fall at
+    the edges; beyond them the response is carried on.
     """
-    local = response / smooth_part(response, AROUND_PX)
-    limit = settings.response_sigma * robust_sigma(local)
-    with np.errstate(invalid="ignore"):
+    filled = np.where(np.isfinite(response), response, np.float32(0))
+    half = AROUND_PX // 2
+    padded = np.pad(filled, half, mode="reflect", reflect_type="odd")
+    around = median_filter(padded, size=AROUND_PX)[half:-half, half:-half]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        local = response / around
+        known = error / response
+        typical = float(np.nanmedian(known)) if np.isfinite(known).any() else 0.0
+        spread = robust_sigma(local)
+        own = max(spread**2 - typical**2, (spread / 2) ** 2)
+        # Where little light falls the flat is less certain than elsewhere.
+        extra = np.where(np.isfinite(known), np.maximum(known**2 - typical**2, 0), 0)
+        limit = settings.response_sigma * np.sqrt(own + extra)
         good = (np.abs(local - 1) <= limit) & (local >= settings.lowest_response)
         return np.asarray(~(good & (local <= settings.highest_response)))
 
@@ -178,11 +196,21 @@ def noisy(variance: Image, count: Image, probability: float) -> Mask:
     return found
 
 
-def nonlinear(departure: Image, sigma: float) -> Mask:
-    """Find pixels whose counts bend away from a line more than those of the others."""
-    known = np.isfinite(departure)
+def often_clipped(count: Image) -> Mask:
+    """Find pixels that lost more values as outliers than chance and hits take."""
+    planes = float(count.max(initial=0))
+    if planes < PLANES_FOR_CLIPPED:
+        return np.zeros(count.shape, dtype=bool)
+    return np.asarray(count < planes - CLIPPED_BY_CHANCE)
+
+
+def nonlinear(misfit: Image, sigma: float) -> Mask:
+    """Find pixels whose counts bend away from a line more than noise explains.
+
+    Noise above the expected one that all pixels share shifts all misfits and is taken out.
+    """
+    known = np.isfinite(misfit)
     if not known.any():
-        return np.zeros(departure.shape, dtype=bool)
-    middle = np.median(departure[known])
-    spread = MAD_TO_SIGMA * np.median(np.abs(departure[known] - middle))
-    return np.asarray(known & (departure > middle + sigma * spread))
+        return np.zeros(misfit.shape, dtype=bool)
+    common = max(float(np.median(misfit[known])), 0.0)
+    return np.asarray(known & (misfit > common + sigma))

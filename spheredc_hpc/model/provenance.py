@@ -10,8 +10,8 @@ from functools import cache
 
 PRODUCT_VERSIONS: dict[str, int] = {
     "background": 1,
-    "flat": 1,
-    "bad_pixels": 1,
+    "flat": 2,
+    "bad_pixels": 2,
     "level1": 1,
     "level2": 2,
 }

@@ -2,17 +2,20 @@ import gzip
 
 import numpy as np
 import pytest
+import ramp_truth
 from astropy.io import fits
+from ramp_truth import normalised, run
 
-from spheredc_hpc.calibration.bad_pixels import BadPixelSettings, Cause, noisy, odd_response
-from spheredc_hpc.calibration.io import CalibrationInputs
+from spheredc_hpc.calibration.bad_pixels import (
+    BadPixelSettings,
+    Cause,
+    noisy,
+    odd_response,
+    often_clipped,
+)
 from spheredc_hpc.errors import DataError
-from spheredc_hpc.instrument.constants import default_constants
 from spheredc_hpc.instrument.detectors import detector
 from spheredc_hpc.kernels.smooth import smooth_part
-from spheredc_hpc.model.association import CalibrationJob
-from spheredc_hpc.model.frame import FrameRef
-from spheredc_hpc.registry import CALIBRATIONS
 
 DEVICE = detector("IRDIS")
 SHAPE = DEVICE.shape
@@ -22,21 +25,6 @@ LIT = np.concatenate(list(DEVICE.illuminated_mask()), axis=1)
 @pytest.fixture(scope="module")
 def rng():
     return np.random.default_rng(20180322)
-
-
-def run(kind, frames, upstream=None, **settings):
-    """Run one calibration on frames given as (dit_s, planes)."""
-    held = {f"SPHER.{i}": frame for i, frame in enumerate(frames)}
-
-    def read(ref):
-        dit_s, planes = held[ref.archive_id]
-        return {"ESO DET SEQ1 DIT": dit_s}, planes
-
-    refs = tuple(FrameRef(name, "", 0, "") for name in held)
-    job = CalibrationJob(kind, "key", {"arm": "IRDIS"}, refs)
-    inputs = CalibrationInputs(read, default_constants(), upstream or {})
-    entry = CALIBRATIONS[kind]
-    return entry.run(job, inputs, entry.settings(**settings))
 
 
 def noise(rng, n, scale=2.0):
@@ -99,17 +87,14 @@ def lamp(rng):
     return response, levels
 
 
-def normalised(response):
-    parts = [
-        response[:, part] / np.median(response[:, part][window])
-        for part, window in zip(DEVICE.fields, DEVICE.illuminated, strict=True)
-    ]
-    return np.concatenate(parts, axis=1)
+@pytest.fixture(scope="module")
+def lamp_flat(lamp):
+    """Result of the five levels."""
+    return run("flat", lamp[1])
 
 
-def test_flat_is_the_response_and_bias_does_not_enter(lamp):
-    response, levels = lamp
-    result = run("flat", levels)
+def test_flat_is_the_response_and_bias_does_not_enter(lamp, lamp_flat):
+    response, result = lamp[0], lamp_flat
     flat = result.images["FLAT"]
     usable = LIT & (np.abs(response - 1) < 0.5)
     usable[400, 400] = False
@@ -119,16 +104,17 @@ def test_flat_is_the_response_and_bias_does_not_enter(lamp):
     for part, window in zip(DEVICE.fields, DEVICE.illuminated, strict=True):
         assert np.nanmedian(flat[:, part][window]) == pytest.approx(1.0, abs=1e-4)
     assert result.images["NONLINEARITY"][400, 400] > 0.05
+    assert result.images["MISFIT"][400, 400] > 8
     assert result.flags == ()
 
 
-def test_flat_without_large_scale_is_the_response_of_the_pixels(lamp):
+def test_flat_without_large_scale_is_the_response_of_the_pixels(lamp, lamp_flat):
     _, levels = lamp
     flat = run("flat", levels, keep_large_scale=False).images["FLAT"]
     window = DEVICE.illuminated[0]
     smooth = smooth_part(flat[:, :1024][window], 64)
     assert np.abs(smooth - 1).max() < 0.01
-    kept = run("flat", levels).images["FLAT"]
+    kept = lamp_flat.images["FLAT"]
     assert np.ptp(smooth_part(kept[:, :1024][window], 64)) > 0.1
 
 
@@ -137,6 +123,7 @@ def test_two_levels_give_a_flat_with_a_flag_and_no_linearity(lamp):
     result = run("flat", levels[:2])
     assert dict(result.flags).keys() == {"FLAT_FEW_LEVELS"}
     assert np.isnan(result.images["NONLINEARITY"]).all()
+    assert np.isnan(result.images["MISFIT"]).all()
     assert np.nanmedian(result.images["FLAT"][LIT] / normalised(response)[LIT]) == pytest.approx(
         1, abs=0.002
     )
@@ -162,13 +149,13 @@ def test_levels_beyond_the_linear_range_and_dead_lamps_are_told(lamp):
     assert "the lamp gives" in run("flat", off).rejected[0]
 
 
-def test_bad_pixels_are_found_by_cause(rng, lamp):
-    _, levels = lamp
-    flat = run("flat", levels).images
+def test_bad_pixels_are_found_by_cause(rng, lamp_flat):
+    flat = lamp_flat.images
     planes = 30 + noise(rng, 6)
     planes[:, 600, 600] += 200
     planes[:, 601, 1601] += rng.normal(scale=60, size=6).astype(np.float32)
-    dark = run("background", [(64.0, planes)], clip_sigma=20.0).images
+    planes[2:4, 602, 602] += 300
+    dark = run("background", [(64.0, planes)]).images
     result = run("bad_pixels", [], upstream={"flat": flat, "background": dark})
     cause = result.images["CAUSE"]
     assert cause[700, 700] & Cause.RESPONSE
@@ -176,23 +163,24 @@ def test_bad_pixels_are_found_by_cause(rng, lamp):
     assert cause[400, 400] & Cause.NONLINEAR
     assert cause[600, 600] & Cause.HOT
     assert cause[601, 1601] & Cause.NOISY
+    assert cause[602, 602] & Cause.NOISY
     # Nothing else is wrong with 1.78 million pixels of Gaussian noise.
     assert result.quality["fraction"] < 2e-5
     assert not result.images["MASK"][~LIT].any()
     assert result.quality["counts"]["hot"] >= 1
 
 
-def test_bad_pixels_need_flat_or_background(lamp):
+def test_bad_pixels_need_flat_or_background(lamp_flat):
     assert run("bad_pixels", []).rejected
-    _, levels = lamp
-    one = run("bad_pixels", [], upstream={"flat": run("flat", levels).images})
+    one = run("bad_pixels", [], upstream={"flat": lamp_flat.images})
     assert one.quality["from"] == ["flat"]
 
 
 def test_an_absurd_share_of_bad_pixels_rejects_the_map(rng):
     flat = np.where(LIT, 1, np.nan).astype(np.float32)
     flat[rng.random(SHAPE) < 0.5] = 0.2
-    images = {"FLAT": flat, "NONLINEARITY": np.full(SHAPE, np.nan, np.float32)}
+    nothing = np.full(SHAPE, np.nan, np.float32)
+    images = {"FLAT": flat, "ERROR": nothing, "MISFIT": nothing}
     result = run("bad_pixels", [], upstream={"flat": images})
     assert "would be bad" in result.rejected[0]
 
@@ -203,6 +191,30 @@ def test_chance_makes_no_pixel_noisy_too_often(rng):
     count = np.full(variance.shape, 4, np.float32)
     # 90000 pixels at a chance of 1e-3: 90 with a scatter of 10.
     assert 50 < noisy(variance, count, 1e-3).sum() < 140
+
+
+def test_pixels_that_lose_two_values_to_clipping_are_told_from_hits():
+    count = np.full((3, 4), 10, np.float32)
+    count[0, 0], count[1, 1] = 9, 8
+    found = often_clipped(count)
+    assert found[1, 1]
+    assert found.sum() == 1
+    assert not often_clipped(count - 6).any()
+
+
+@pytest.mark.slow
+def test_ramp_of_the_real_flat_gives_response_and_map_within_the_asked_limits(real_data):
+    device = ramp_truth.FaultyDetector(ramp_truth.real_flat(real_data), np.random.default_rng(7))
+    flat = run("flat", device.ramp(2)).images
+    dark = run("background", device.darks(10)).images
+    bad = run("bad_pixels", [], upstream={"flat": flat, "background": dark}).images["MASK"]
+    verdict = ramp_truth.judge(device, flat, bad, (2, 10))
+    assert verdict.error_over_limit < 1.3
+    assert verdict.error_over_stated == pytest.approx(1.0, abs=0.05)
+    # Of all pixels 1.5 % deviate by more than 7 sigma: 26 000; 99 % of them and of the faults.
+    assert all(share >= 0.99 for share in verdict.found.values()), verdict.found
+    assert verdict.false < 1e-3
+    assert verdict.clearly_false < 1e-4
 
 
 def test_real_flat_has_the_published_response_and_few_odd_pixels(real_data):
@@ -216,7 +228,7 @@ def test_real_flat_has_the_published_response_and_few_odd_pixels(real_data):
         local = (response / smooth_part(response, 64))[good]
         rms = 1.4826 * np.median(np.abs(local - np.median(local)))
         assert rms == pytest.approx(0.010, abs=0.004)
-        odd = odd_response(response, BadPixelSettings())
+        odd = odd_response(response, np.full_like(response, np.nan), BadPixelSettings())
         assert 0.002 < odd.mean() < 0.05
         inner = np.s_[40:-40, 40:-60]
         odd, good = odd[inner], good[inner]

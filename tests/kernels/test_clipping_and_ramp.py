@@ -3,7 +3,8 @@ import pytest
 
 from spheredc_hpc.errors import KernelInputError
 from spheredc_hpc.kernels.clipping import clipped_mean, robust_sigma, typical_variance
-from spheredc_hpc.kernels.ramp import fit_ramp
+from spheredc_hpc.kernels.parallel import worker_threads
+from spheredc_hpc.kernels.ramp import RampNoise, fit_ramp
 
 
 @pytest.fixture
@@ -70,40 +71,94 @@ def test_robust_sigma_of_a_gaussian_with_outliers(rng):
     assert np.isnan(robust_sigma(np.array([np.nan])))
 
 
-def test_ramp_equals_numpy_polyfit(rng):
-    times = np.array([2.0, 2.0, 4.0, 6.0, 8.0, 10.0])
-    levels = rng.normal(size=(6, 5, 7)) + times[:, None, None] * rng.uniform(5, 9, size=(5, 7))
-    ramp = fit_ramp(levels.astype(np.float32), times)
-    slope, intercept = np.polyfit(times, levels.reshape(6, -1), 1)
-    np.testing.assert_allclose(ramp.slope.ravel(), slope, rtol=1e-5)
-    np.testing.assert_allclose(ramp.intercept.ravel(), intercept, atol=1e-4)
-    fitted = intercept + times[:, None] * slope
-    worst = np.abs(levels.reshape(6, -1) - fitted).max(axis=0) / (8 * slope)
-    np.testing.assert_allclose(ramp.nonlinearity.ravel(), worst, rtol=1e-4)
+NOISE = RampNoise(1.75, 4.4)
+STEPS = np.array([2000.0, 4000.0, 6000.0, 8000.0, 10000.0])
 
 
-def test_bias_and_constant_background_leave_the_slope_alone():
-    times = np.array([2.0, 4.0, 6.0, 8.0, 10.0])
-    bias = np.linspace(-50, 50, 12).reshape(3, 4)
-    levels = (bias + 300.0 * times[:, None, None]).astype(np.float32)
-    np.testing.assert_allclose(fit_ramp(levels, times).slope, 300.0, rtol=1e-5)
+def lamp(rng, shape, offset, n=4.0):
+    """Five levels with photon noise of `n` planes each; the response differs by 1 %."""
+    response = rng.normal(1, 0.01, size=shape)
+    counts = response * STEPS[:, None, None]
+    noise = np.sqrt((counts * NOISE.gain_e_per_adu + NOISE.read_noise_e**2) / n)
+    levels = counts + offset + noise / NOISE.gain_e_per_adu * rng.normal(size=counts.shape)
+    return response, levels.astype(np.float32), np.full(5, n)
 
 
-def test_a_saturating_pixel_is_nonlinear_and_a_dead_one_has_no_measure():
-    times = np.array([2.0, 4.0, 6.0, 8.0, 10.0])
-    levels = np.zeros((5, 1, 3), np.float32)
-    levels[:, 0, 0] = 100 * times
-    levels[:, 0, 1] = np.minimum(100 * times, 600)
-    nonlinearity = fit_ramp(levels, times).nonlinearity[0]
-    assert nonlinearity[0] < 1e-5
-    assert nonlinearity[1] > 0.1
-    assert np.isnan(nonlinearity[2])
+def test_line_is_the_weighted_fit_of_numpy_where_neighbours_say_nothing(rng):
+    # Offsets of hundreds of counts differ from pixel to pixel, so that none tells of another.
+    offset = rng.uniform(-900, 900, size=(20, 30))
+    _, levels, planes = lamp(rng, (20, 30), offset)
+    ramp = fit_ramp(levels, STEPS, planes, NOISE)
+    weights = np.sqrt(planes / (STEPS * NOISE.gain_e_per_adu + NOISE.read_noise_e**2))
+    slope, intercept = np.polyfit(STEPS, levels.reshape(5, -1), 1, w=weights)
+    np.testing.assert_allclose(ramp.slope.ravel(), slope, atol=2e-3)
+    fitted = intercept + STEPS[:, None] * slope
+    worst = np.abs(levels.reshape(5, -1) - fitted).max(axis=0) / (8000 * slope)
+    np.testing.assert_allclose(ramp.nonlinearity.ravel(), worst, rtol=0.3, atol=3e-4)
+
+
+def test_slope_reaches_the_photon_limit_and_knows_its_error(rng):
+    columns = 5 * np.sin(np.arange(400))
+    response, levels, planes = lamp(rng, (400, 400), 30 + columns)
+    ramp = fit_ramp(levels, STEPS, planes, NOISE)
+    error = ramp.slope - response
+    limit = 1 / np.sqrt(STEPS.sum() * planes[0] * NOISE.gain_e_per_adu)
+    # A free intercept alone gives 1.92 of it; of a whole detector 1.02 are left.
+    assert np.std(error) < 1.1 * limit
+    # Medians of columns of 400 pixels add a twentieth that the error of one pixel leaves out.
+    assert np.std(error / ramp.error) == pytest.approx(1.0, abs=0.1)
+    # Misfits of a straight line: a normal deviate, and the larger of two of them at most.
+    assert 0 < np.mean(ramp.misfit) < 1.0
+    assert (ramp.misfit > 4.5).mean() < 1e-4
+
+
+def test_an_offset_of_its_own_and_an_unsteady_lamp_leave_the_slope_alone(rng):
+    response, levels, planes = lamp(rng, (160, 160), 0.0)
+    levels[:, 40, 50] += 3000
+    unsteady = np.array([1.0, 1.02, 0.97, 1.01, 0.99], dtype=np.float32)
+    levels *= unsteady[:, None, None]
+    ramp = fit_ramp(levels, STEPS * unsteady, planes, NOISE)
+    assert ramp.slope[40, 50] == pytest.approx(response[40, 50], rel=0.02)
+    assert np.std(ramp.slope - response) < 0.003
+
+
+def test_values_above_the_limit_do_not_count(rng):
+    response, levels, planes = lamp(rng, (10, 10), 0.0)
+    levels[4, 3, 3] = 12000
+    levels[2:, 5, 5] = 12000
+    levels[1:, 7, 7] = 12000
+    ramp = fit_ramp(levels, STEPS, planes, RampNoise(1.75, 4.4, 11000.0))
+    assert ramp.slope[3, 3] == pytest.approx(response[3, 3], rel=0.02)
+    assert np.isfinite(ramp.slope[5, 5])
+    assert np.isnan(ramp.misfit[5, 5])
+    assert np.isnan(ramp.slope[7, 7])
+
+
+def test_a_saturating_pixel_is_nonlinear_and_a_dead_one_has_no_measure(rng):
+    _, levels, planes = lamp(rng, (10, 12), 0.0)
+    levels[:, 0, 1] = np.minimum(levels[:, 0, 1], 6000)
+    levels[:, 0, 2] = 0
+    ramp = fit_ramp(levels, STEPS, planes, NOISE)
+    assert ramp.nonlinearity[0, 1] > 0.1
+    assert ramp.misfit[0, 1] > 8
+    assert ramp.misfit[0, 3] < 5
+    assert np.isnan(ramp.nonlinearity[0, 2])
+
+
+def test_threads_do_not_change_the_ramp(rng):
+    _, levels, planes = lamp(rng, (150, 140), 10.0)
+    one = fit_ramp(levels, STEPS, planes, NOISE)
+    with worker_threads(3):
+        several = fit_ramp(levels, STEPS, planes, NOISE)
+    for before, after in zip(one, several, strict=True):
+        np.testing.assert_array_equal(before, after)
 
 
 def test_wrong_arguments_are_refused():
-    with pytest.raises(KernelInputError, match="two integration times"):
-        fit_ramp(np.zeros((3, 2, 2), np.float32), np.array([2.0, 2.0, 2.0]))
+    ones = np.ones(3)
+    with pytest.raises(KernelInputError, match="two levels"):
+        fit_ramp(np.zeros((3, 2, 2), np.float32), 2 * ones, ones, NOISE)
     with pytest.raises(KernelInputError, match="do not fit"):
-        fit_ramp(np.zeros((3, 2, 2), np.float32), np.array([2.0, 3.0]))
+        fit_ramp(np.zeros((3, 2, 2), np.float32), np.array([2.0, 3.0]), ones, NOISE)
     with pytest.raises(KernelInputError, match="n > 0"):
         clipped_mean(np.zeros((0, 2, 2), np.float32))

@@ -193,7 +193,8 @@ def test_frames_weights_and_telemetry_are_complete(product):
     assert np.all(names["correlation"] > 0.9)
     assert np.all(names["loop_closed"] == 1)
     outer = cube.science[0, :, :40, :40] - cube.science[0, :, :40, :40].mean(axis=0)
-    expected = np.mean(1 / cube.weight[0, :, :40, :40])
+    # The median: next to a cluster of bad pixels hardly any weight is left.
+    expected = np.median(1 / cube.weight[0, :, :40, :40])
     # Differences of two files and two planes; the error of the background is common to all.
     assert 0.4 < outer.var() / expected < 1.1
 
