@@ -108,7 +108,7 @@ def flat(
             ("FLAT_FEW_LEVELS", f"flat from {distinct} integration times; 3 show the linearity")
         )
     names = ("FLAT", "ERROR", "NONLINEARITY", "MISFIT")
-    images: dict[str, npt.NDArray[np.generic]] = {
+    images: dict[str, Image] = {
         name: np.full(device.shape, np.nan, dtype=np.float32) for name in names
     }
     noise = RampNoise(device.gain_e_per_adu, device.read_noise_e, highest_adu)
@@ -137,7 +137,7 @@ def flat(
         rms.append(robust_sigma(pixel_response))
         errors.append(float(np.nanmedian(images["ERROR"][:, part][window])))
     return CalibrationResult(
-        images=images,
+        images={**images},
         facts={"LEVELS": distinct, "NPLANES": sum(levels.planes), "BUNIT": "1"},
         quality={
             "levels_s": levels.distinct_s,
