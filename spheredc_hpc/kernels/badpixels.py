@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, median_filter
 
 from spheredc_hpc.errors import KernelInputError
-from spheredc_hpc.kernels.banded import Banded, apply_columns, apply_rows, box_matrix
+from spheredc_hpc.kernels.boxes import box_scatter
+from spheredc_hpc.kernels.scratch import scratch
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -132,36 +134,38 @@ def fill_from_neighbours(image: Image, neighbours: Neighbours) -> None:
     """
     if image.shape != neighbours.shape:
         raise KernelInputError(f"image {image.shape}, neighbours of {neighbours.shape}")
-    values = np.take(image, neighbours.sources)
-    np.put(image, neighbours.targets, np.einsum("ij,ij->i", values, neighbours.weights))
+    _fill(image, neighbours.targets, neighbours.sources, neighbours.weights)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill(image, targets, sources, weights):  # type: ignore[no-untyped-def]
+    """A bad pixel never serves another one, so their order does not matter."""
+    nx = image.shape[1]
+    for i in range(targets.size):
+        total = 0.0
+        for k in range(sources.shape[1]):
+            if weights[i, k] > 0:
+                total += weights[i, k] * image[sources[i, k] // nx, sources[i, k] % nx]
+        image[targets[i] // nx, targets[i] % nx] = total
 
 
 @dataclass(frozen=True)
 class HitFilter:
-    """Settings and matrices of the search for single-exposure hits.
+    """Settings of the search for single-exposure hits.
 
     Attributes
     ----------
-    rows, columns : Banded
-        Running means over the box.
     box : int
-        Side of the box [px].
+        Side of the box, odd [px].
     sigma : float
         Threshold in standard deviations of the box.
     sharpness : float
         Largest excess of the pixels beside a hit, relative to that of the hit itself.
     """
 
-    rows: Banded
-    columns: Banded
     box: int
     sigma: float
     sharpness: float
-
-    @classmethod
-    def of(cls, shape: tuple[int, int], box: int, sigma: float, sharpness: float) -> HitFilter:
-        """Prepare the filter for images of `shape`."""
-        return cls(box_matrix(shape[0], box), box_matrix(shape[1], box), box, sigma, sharpness)
 
 
 def find_hits(image: Image, hits: HitFilter) -> Mask:
@@ -186,33 +190,51 @@ def find_hits(image: Image, hits: HitFilter) -> Mask:
     source of 2.2 px FWHM keeps at least 0.48 of its peak there, one of 3.4 px 0.73, a
     particle hit nothing.
     """
-    shifted = image - np.float32(np.median(image[::8, ::8]))
-    around, spread = _box_statistics(shifted, hits)
-    tamed = np.clip(shifted, around - TAMING * spread, around + TAMING * spread)
-    around, spread = _box_statistics(tamed, hits)
-    excess = shifted - around
-    candidates = np.abs(excess) > hits.sigma * spread
-    ys, xs = np.nonzero(candidates)
-    height = excess[ys, xs]
-    padded = np.pad(shifted, 1, mode="edge")
-    steps = ((0, 1), (0, -1), (1, 0), (-1, 0))
-    ring = np.stack([padded[ys + 1 + dy, xs + 1 + dx] for dy, dx in steps])
-    ring = (ring - around[ys, xs]) * np.sign(height)
-    shoulder = (ring.sum(axis=0) - ring.max(axis=0)) / 3
-    sharp = shoulder < hits.sharpness * np.abs(height)
-    found = np.zeros(image.shape, dtype=bool)
-    found[ys[sharp], xs[sharp]] = True
+    around, spread, tamed = (
+        scratch(f"hits {name}", image.shape, np.float32) for name in ("around", "spread", "tamed")
+    )
+    box_scatter(image, hits.box, around, spread)
+    _tame(image, around, spread, tamed)
+    box_scatter(tamed, hits.box, around, spread)
+    found = np.zeros(image.shape, dtype=np.bool_)
+    _sharp_ones(image, around, spread, hits.sigma, hits.sharpness, found)
     return found
 
 
-def _box_statistics(image: Image, hits: HitFilter) -> tuple[Image, Image]:
-    """Mean and standard deviation of the box around each pixel, the pixel itself left out."""
-    n = hits.box**2
-    mean = apply_columns(apply_rows(hits.rows, image), hits.columns)
-    square = apply_columns(apply_rows(hits.rows, image * image), hits.columns)
-    around = (n * mean - image) / np.float32(n - 1)
-    variance = (n * square - image * image) / np.float32(n - 1) - around * around
-    return np.asarray(around), np.sqrt(np.maximum(variance, np.float32(0)))
+@numba.njit(cache=True, nogil=True)
+def _tame(image, around, spread, tamed):  # type: ignore[no-untyped-def]
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            reach = np.float32(TAMING) * spread[y, x]
+            low, high = around[y, x] - reach, around[y, x] + reach
+            tamed[y, x] = min(max(image[y, x], low), high)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sharp_ones(image, around, spread, sigma, sharpness, found):  # type: ignore[no-untyped-def]
+    ny, nx = image.shape
+    for y in range(ny):
+        for x in range(nx):
+            level = around[y, x]
+            excess = image[y, x] - level
+            if abs(excess) <= sigma * spread[y, x]:
+                continue
+            sign = 1.0 if excess > 0 else -1.0
+            total, most = 0.0, -np.inf
+            for side in range(4):
+                row, column = y, x
+                if side == 0:
+                    column = min(x + 1, nx - 1)
+                elif side == 1:
+                    column = max(x - 1, 0)
+                elif side == 2:
+                    row = min(y + 1, ny - 1)
+                else:
+                    row = max(y - 1, 0)
+                height = sign * (image[row, column] - level)
+                total += height
+                most = max(most, height)
+            found[y, x] = (total - most) / 3 < sharpness * abs(excess)
 
 
 def median_background(image: Image, size: int) -> Image:

@@ -76,7 +76,7 @@ class Banded:
         return full
 
 
-def apply_rows(matrix: Banded, image: Image) -> Image:
+def apply_rows(matrix: Banded, image: Image, out: Image | None = None) -> Image:
     """Multiply ``matrix @ image``.
 
     Parameters
@@ -84,6 +84,8 @@ def apply_rows(matrix: Banded, image: Image) -> Image:
     matrix : Banded
     image : array of float32, shape (n_in, nx)
         Finite; NaN would spread along the column and is not checked.
+    out : array of float32, shape (n_out, nx), optional
+        Where the result goes; a new array if absent.
 
     Returns
     -------
@@ -100,16 +102,16 @@ def apply_rows(matrix: Banded, image: Image) -> Image:
     O(n_out * (BLOCK_ROWS + n_tap) * nx), at the speed of the matrix product.
     """
     _check(matrix, image, 0)
-    out = np.empty((len(matrix.first), image.shape[1]), dtype=np.float32)
+    out = _place((len(matrix.first), image.shape[1]), out)
     for rows, columns, block in matrix._dense:
         np.matmul(block, image[columns], out=out[rows])
     return out
 
 
-def apply_columns(image: Image, matrix: Banded) -> Image:
+def apply_columns(image: Image, matrix: Banded, out: Image | None = None) -> Image:
     """Multiply ``image @ matrix.T``; as `apply_rows`, along the second axis."""
     _check(matrix, image, 1)
-    out = np.empty((image.shape[0], len(matrix.first)), dtype=np.float32)
+    out = _place((image.shape[0], len(matrix.first)), out)
     for rows, columns, block in matrix._dense:
         np.matmul(image[:, columns], block.T, out=out[:, rows])
     return out
@@ -129,6 +131,14 @@ def box_matrix(n: int, width: int) -> Banded:
     columns = first[:, np.newaxis] + np.arange(width)
     inside = ((columns >= 0) & (columns < n)).astype(np.float64)
     return Banded(first, inside / inside.sum(axis=1, keepdims=True), n)
+
+
+def _place(shape: tuple[int, int], out: Image | None) -> Image:
+    if out is None:
+        return np.empty(shape, dtype=np.float32)
+    if out.shape != shape or out.dtype != np.float32:
+        raise KernelInputError(f"place of {out.dtype} {out.shape}, float32 {shape} wanted")
+    return out
 
 
 def _check(matrix: Banded, image: Any, axis: int) -> None:

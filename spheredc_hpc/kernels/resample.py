@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from spheredc_hpc.errors import KernelInputError
 from spheredc_hpc.kernels.banded import Banded, apply_columns, apply_rows
+from spheredc_hpc.kernels.scratch import scratch
 
 Image = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 HALF_WIDTH = 6
 KAISER_BETA = 6.0
+# Round-off leaves about 1e-7 of a kernel where nothing is good.
+LEAST_SHARE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,24 @@ class Grid:
     ----------
     rows, columns : Banded
         Interpolation along y and x.
-    inside : array of bool, shape (n_out, n_out)
-        Pixels whose whole kernel lies within the window of valid input.
+    rows_inside, columns_inside : array of bool, shape (n_out,)
+        Rows and columns whose whole kernel lies within the window of valid input.
     """
 
     rows: Banded
     columns: Banded
-    inside: NDArray[np.bool_]
+    rows_inside: NDArray[np.bool_]
+    columns_inside: NDArray[np.bool_]
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """Pixels whose whole kernel lies within the window, shape (n_out, n_out)."""
+        return np.asarray(self.rows_inside[:, np.newaxis] & self.columns_inside)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the output."""
+        return len(self.rows.first), len(self.columns.first)
 
 
 def interpolation_matrix(positions: Floats, n_in: int) -> Banded:
@@ -110,10 +125,10 @@ def recentring_grid(
         start, stop, _ = held[axis].indices(shape[axis])
         covered.append(np.all(~used | ((columns >= start) & (columns < stop)), axis=1))
         matrices.append(matrix)
-    return Grid(matrices[0], matrices[1], covered[0][:, np.newaxis] & covered[1])
+    return Grid(matrices[0], matrices[1], covered[0], covered[1])
 
 
-def resample(image: Image, grid: Grid) -> Image:
+def resample(image: Image, grid: Grid, factor: float = 1.0, out: Image | None = None) -> Image:
     """Interpolate an image on a grid.
 
     Parameters
@@ -122,6 +137,10 @@ def resample(image: Image, grid: Grid) -> Image:
         Finite values; fill holes first, NaN would spread.
     grid : Grid
         From `recentring_grid`.
+    factor : float
+        By which the result is multiplied.
+    out : array of float32, shape (size, size), optional
+        Where the result goes; a new array if absent.
 
     Returns
     -------
@@ -129,12 +148,14 @@ def resample(image: Image, grid: Grid) -> Image:
         Interpolated values, NaN where the grid has no data. Surface brightness is kept: the
         sum over a source changes by the product of the scales.
     """
-    out = _apply(image, grid.rows, grid.columns)
-    out[~grid.inside] = np.nan
+    out = _apply(image, grid.rows, grid.columns, out)
+    _finish(out, grid.rows_inside, grid.columns_inside, np.float32(factor))
     return out
 
 
-def resample_weight(variance: Image, good: Image, grid: Grid) -> Image:
+def resample_weight(
+    variance: Image, good: Image, grid: Grid, factor: float = 1.0, out: Image | None = None
+) -> Image:
     """Propagate variance and bad pixels through `resample` to an inverse variance.
 
     Parameters
@@ -144,6 +165,10 @@ def resample_weight(variance: Image, good: Image, grid: Grid) -> Image:
     good : array of float32, shape (ny, nx)
         1 where the pixel was measured, 0 where it was interpolated over.
     grid : Grid
+    factor : float
+        By which the result is multiplied.
+    out : array of float32, shape (size, size), optional
+        Where the result goes; a new array if absent.
 
     Returns
     -------
@@ -152,13 +177,32 @@ def resample_weight(variance: Image, good: Image, grid: Grid) -> Image:
         variance; 0 where the grid has no data or no pixel is good.
     """
     rows, columns = grid.rows.squared, grid.columns.squared
-    total = np.outer(rows.taps.sum(axis=1), columns.taps.sum(axis=1)).astype(np.float32)
-    kept = _apply(good, rows, columns) / total
-    weight = np.clip(kept, 0, 1) / _apply(variance, rows, columns)
-    # Round-off leaves about 1e-7 where nothing is good.
-    weight[~grid.inside | (kept < 1e-5)] = 0
-    return np.asarray(weight)
+    kept = _apply(good, rows, columns, out)
+    carried = _apply(variance, rows, columns, scratch("resample variance", grid.shape, np.float32))
+    totals = (rows.taps.sum(axis=1).astype(np.float32), columns.taps.sum(axis=1).astype(np.float32))
+    _weigh(kept, carried, *totals, grid.rows_inside, grid.columns_inside, np.float32(factor))
+    return kept
 
 
-def _apply(image: Image, rows: Banded, columns: Banded) -> Image:
-    return apply_columns(apply_rows(rows, image), columns)
+def _apply(image: Image, rows: Banded, columns: Banded, out: Image | None) -> Image:
+    between = scratch("resample rows", (len(rows.first), image.shape[1]), np.float32)
+    return apply_columns(apply_rows(rows, image, between), columns, out)
+
+
+@numba.njit(cache=True, nogil=True)
+def _finish(image, rows_inside, columns_inside, factor):  # type: ignore[no-untyped-def]
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            inside = rows_inside[y] and columns_inside[x]
+            image[y, x] = image[y, x] * factor if inside else np.float32(np.nan)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _weigh(kept, variance, row_totals, column_totals, rows_inside, columns_inside, factor):  # type: ignore[no-untyped-def]
+    for y in range(kept.shape[0]):
+        for x in range(kept.shape[1]):
+            share = kept[y, x] / (row_totals[y] * column_totals[x])
+            if rows_inside[y] and columns_inside[x] and share >= LEAST_SHARE:
+                kept[y, x] = min(share, np.float32(1)) / variance[y, x] * factor
+            else:
+                kept[y, x] = 0

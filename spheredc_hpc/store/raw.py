@@ -129,13 +129,20 @@ def read_planes(path: Path) -> tuple[Header, npt.NDArray[np.float32]]:
         ):
             header = plain_header(hdus[0].header)
             data = hdus[0].data
-            planes = None if data is None else np.asarray(data, dtype=np.float32)
+            planes = None if data is None else _native(data)
     except (OSError, ValueError, TypeError, EOFError) as error:
         raise DataError(f"{path}: cannot be read as FITS: {error}") from error
     if planes is None or planes.ndim not in (2, 3):
         shape = None if planes is None else planes.shape
         raise DataError(f"{path}: expected an image or cube in the primary unit, got {shape}")
     return header, planes if planes.ndim == 3 else planes[np.newaxis]
+
+
+def _native(data: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+    """Turn stored values to native float32, in their own memory if they have the size."""
+    if data.dtype == np.dtype(">f4") and data.flags.writeable and not data.dtype.isnative:
+        return data.byteswap(inplace=True).view(np.float32)
+    return np.asarray(data, dtype=np.float32)
 
 
 def read_table(path: Path, extension: str) -> dict[str, npt.NDArray[np.float64]] | None:
@@ -167,7 +174,7 @@ def read_table(path: Path, extension: str) -> dict[str, npt.NDArray[np.float64]]
 
 def pixel_sha256(planes: npt.NDArray[np.float32]) -> str:
     """SHA-256 of pixels in C order, little-endian."""
-    return hashlib.sha256(np.ascontiguousarray(planes, dtype="<f4").tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(planes, dtype="<f4").data).hexdigest()
 
 
 def data_sum(planes: npt.NDArray[np.float32]) -> int:
@@ -177,7 +184,8 @@ def data_sum(planes: npt.NDArray[np.float32]) -> int:
     -----
     FITS standard 4.0, appendix J. Blocks are padded with zeros, which add nothing.
     """
-    words = np.ascontiguousarray(planes, dtype=">f4").view(">u4")
+    # A number and its word have the same order of bytes, whichever it is.
+    words = np.ascontiguousarray(planes, dtype=np.float32).view(np.uint32)
     total = int(words.sum(dtype=np.uint64))
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)

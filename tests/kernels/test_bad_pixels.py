@@ -88,7 +88,7 @@ def test_hits_are_found_and_stars_are_kept(rng, fwhm, sharpness):
     hits = [(20, 100, 50.0), (21, 100, 80.0), (70, 70, 20.0), (110, 110, -40.0)]
     for y, x, size in hits:
         image[y, x] += size
-    found = find_hits(image.astype(np.float32), HitFilter.of(image.shape, 7, 5.0, sharpness))
+    found = find_hits(image.astype(np.float32), HitFilter(7, 5.0, sharpness))
     assert all(found[y, x] for y, x, _ in hits)
     # Gaussian noise crosses 5 sigma of a box of 48 values about once in 10^5 pixels.
     assert found.sum() <= len(hits) + 3

@@ -7,7 +7,6 @@ from spheredc_hpc.level1.io import Calibration
 from spheredc_hpc.level1.parts.cosmetics import (
     CosmeticSettings,
     FieldCleaner,
-    NoiseBoxes,
     Region,
     hit_filter,
     read_noise_e,
@@ -76,7 +75,6 @@ def test_stated_variance_is_that_of_the_noise(rng):
     level, dit = 400.0, 64.0
     read_noise = read_noise_e(dit, DEVICE, CONSTANTS)
     tool = cleaner(flat, np.full_like(background, 30.0), bad, dit_s=dit)
-    boxes = NoiseBoxes.of(REGION, 9)
     electrons = (level * flat + 30.0) * GAIN
     planes = rng.poisson(electrons[400:560, 300:500], size=(60, 160, 200)).astype(np.float32)
     planes += rng.normal(scale=read_noise, size=planes.shape).astype(np.float32)
@@ -85,7 +83,7 @@ def test_stated_variance_is_that_of_the_noise(rng):
     for plane in planes:
         raw[400:560, 300:500] = plane / GAIN
         clean = tool.clean(raw)
-        ratio.append((clean.image - level) ** 2 / tool.variance(clean.image, boxes))
+        ratio.append((clean.image - level) ** 2 / tool.variance(clean.image, 9))
     # 1.9 million values.
     assert np.mean(ratio) == pytest.approx(1.0, abs=0.01)
 
@@ -94,7 +92,7 @@ def test_variance_does_not_follow_the_noise_of_its_own_pixel(rng):
     flat, background, bad = maps(rng)
     tool = cleaner(np.ones_like(flat), background * 0, bad & False)
     image = rng.poisson(100, size=REGION.shape).astype(np.float32)
-    variance = tool.variance(image, NoiseBoxes.of(REGION, 9))
+    variance = tool.variance(image, 9)
     correlation = np.corrcoef(image.ravel(), variance.ravel())[0, 1]
     assert correlation < 0.15  # one of 81 pixels of the box: 0.11
 
@@ -116,9 +114,7 @@ def test_hits_are_found_filled_and_marked(rng):
         raw[y, x] += 300
     bad[471, 350] = True  # filled from its neighbours, the hit among them
     tool = cleaner(flat, background, bad)
-    clean = tool.clean(
-        raw[:, :1024].astype(np.float32), hit_filter(REGION, 3.4, CosmeticSettings())
-    )
+    clean = tool.clean(raw[:, :1024].astype(np.float32), hit_filter(3.4, CosmeticSettings()))
     assert len(places) <= clean.hits <= len(places) + 3
     for y, x in [*places, (471, 350)]:
         assert clean.good[y - 400, x - 300] == 0

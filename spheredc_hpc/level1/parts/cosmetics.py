@@ -18,9 +18,11 @@ from spheredc_hpc.kernels.badpixels import (
     find_hits,
     find_neighbours,
 )
-from spheredc_hpc.kernels.banded import Banded, apply_columns, apply_rows, box_matrix
+from spheredc_hpc.kernels.boxes import box_mean
 from spheredc_hpc.kernels.clipping import typical_variance
+from spheredc_hpc.kernels.counts import correct_counts
 from spheredc_hpc.kernels.gaussian import SIGMA_TO_FWHM
+from spheredc_hpc.kernels.scratch import scratch
 from spheredc_hpc.kernels.smooth import smooth_part
 from spheredc_hpc.level1.io import Calibration, Image, Mask
 
@@ -208,6 +210,8 @@ class FieldCleaner:
         raw: Image,
         hits: HitFilter | None = None,
         scaling: tuple[float, float] = (1.0, 0.0),
+        *,
+        reuse: bool = False,
     ) -> CleanPlane:
         """Correct the rectangle of one raw plane.
 
@@ -219,37 +223,64 @@ class FieldCleaner:
             Search for hits; none if absent (FLUX frames, spots).
         scaling : (float, float)
             Scale and offset of the background.
+        reuse : bool
+            Whether the arrays of the result may be memory of this thread, which holds only
+            until it cleans the next plane.
         """
-        scale, offset = scaling
         cut = raw[self.region.rows, self.region.columns]
-        image = cut - (np.float32(scale) * self.background + np.float32(offset))
-        image *= self.gain
-        broken = ~np.isfinite(image)
-        full = (cut > self.saturation_adu) & ~self.bad
-        good = (~self.bad).astype(np.float32)
-        fraction = float(broken.mean())
-        if 0 < fraction < 1:
-            image[broken] = 0
-            good[broken] = 0
+        image, good = (
+            scratch(f"clean {name}", cut.shape, np.float32)
+            if reuse
+            else np.empty(cut.shape, dtype=np.float32)
+            for name in ("image", "good")
+        )
+        full = scratch("clean full", cut.shape, np.bool_)
+        background = self._scaled(*scaling)
+        places = (image, good, full)
+        tally = correct_counts(cut, background, self.gain, self.bad, self.saturation_adu, places)
+        if tally.broken == image.size:
+            return CleanPlane(image, good, 0, tally.full, 1.0)
+        if tally.broken:
+            broken = ~np.isfinite(cut)
             fill_from_neighbours(image, find_neighbours(self.bad | broken, count=8))
-        elif fraction == 0:
+        else:
             fill_from_neighbours(image, self.neighbours)
         found = 0
-        if hits is not None and fraction < 1:
+        if hits is not None:
             mask = find_hits(image, hits)
-            found = int(mask.sum())
+            found = int(np.count_nonzero(mask))
             if found:
                 # Bad pixels beside a hit were filled with it, so they are filled anew.
                 fill_from_neighbours(image, find_neighbours(mask, good > 0, count=8))
                 fill_from_neighbours(image, self.neighbours)
                 good[mask] = 0
-        good[full] = 0
-        return CleanPlane(image, good, found, int(full.sum()), fraction)
+        if tally.full:
+            good[full] = 0
+        return CleanPlane(image, good, found, tally.full, tally.broken / image.size)
 
-    def variance(self, image: Image, boxes: NoiseBoxes) -> Image:
-        """Variance of each pixel from counts averaged over a box [adu2]."""
-        smooth = apply_columns(apply_rows(boxes.rows, image), boxes.columns)
-        return np.asarray(self.floor + self.per_adu * np.maximum(smooth, 0))
+    def _scaled(self, scale: float, offset: float) -> Image:
+        if (scale, offset) == (1.0, 0.0):
+            return self.background
+        return np.float32(scale) * self.background + np.float32(offset)
+
+    def variance(self, image: Image, box_px: int, *, reuse: bool = False) -> Image:
+        """Variance of each pixel from counts averaged over a box [adu2].
+
+        Parameters
+        ----------
+        image : array
+            Clean counts [adu].
+        box_px : int
+            Side of the box [px]; made odd.
+        reuse : bool
+            Whether the result may be memory of this thread, as in `clean`.
+        """
+        smooth = scratch("variance", image.shape, np.float32) if reuse else np.empty_like(image)
+        box_mean(image, box_px | 1, smooth)
+        np.maximum(smooth, np.float32(0), out=smooth)
+        smooth *= self.per_adu
+        smooth += self.floor
+        return smooth
 
     def background_scaling(
         self, raw: Image, star_xy: tuple[float, float], outside_px: float
@@ -276,29 +307,13 @@ class FieldCleaner:
         return float(fit[0]), float(fit[1])
 
 
-@dataclass(frozen=True)
-class NoiseBoxes:
-    """Running means for the variance of one rectangle."""
-
-    rows: Banded
-    columns: Banded
-
-    @classmethod
-    def of(cls, region: Region, box_px: int) -> NoiseBoxes:
-        """Prepare boxes of `box_px` (made odd)."""
-        width = box_px | 1
-        return cls(box_matrix(region.shape[0], width), box_matrix(region.shape[1], width))
-
-
-def hit_filter(region: Region, fwhm_px: float, settings: CosmeticSettings) -> HitFilter | None:
+def hit_filter(fwhm_px: float, settings: CosmeticSettings) -> HitFilter | None:
     """Prepare the search for hits that no image of a star of `fwhm_px` is taken for."""
     if settings.hit_sigma == 0:
         return None
     sigma = fwhm_px / SIGMA_TO_FWHM
     beside = float(np.exp(-0.5 / sigma**2))
-    return HitFilter.of(
-        region.shape, settings.hit_box_px | 1, settings.hit_sigma, SHARPNESS_SHARE * beside
-    )
+    return HitFilter(settings.hit_box_px | 1, settings.hit_sigma, SHARPNESS_SHARE * beside)
 
 
 def _own_variance(variances: Image, planes: int) -> float:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from spheredc_hpc.kernels.parallel import map_ordered
 from spheredc_hpc.kernels.resample import recentring_grid, resample, resample_weight
 from spheredc_hpc.level1.io import Flag, Floats, Header, Image
 from spheredc_hpc.level1.parts.centres import CentreSolution
-from spheredc_hpc.level1.parts.cosmetics import FieldCleaner, NoiseBoxes, hit_filter
+from spheredc_hpc.level1.parts.cosmetics import FieldCleaner, hit_filter
 from spheredc_hpc.level1.parts.selection import (
     METRICS,
     Annuli,
@@ -27,11 +29,14 @@ from spheredc_hpc.level1.parts.selection import (
 )
 from spheredc_hpc.level1.parts.setup import Bench, Exposure
 from spheredc_hpc.level1.parts.timing import FrameTimes
+from spheredc_hpc.model.frame import FrameRef
 
 logger = logging.getLogger(__name__)
 
 # Room around the crop for dither, drift and the reach of the interpolation [px].
 MARGIN_PX = 16.0
+# A file is read while the one before it is worked on if it needs no more than this.
+AHEAD_BYTES = 512 * 1024**2
 
 
 @dataclass
@@ -85,7 +90,6 @@ class _Channel:
     """What serves all planes of one channel of one file."""
 
     cleaner: FieldCleaner
-    boxes: NoiseBoxes
     hits: HitFilter | None
     annuli: Annuli
     raw: Image
@@ -119,19 +123,34 @@ def reduce_science(
         Frames that were left out have ``kept`` False; their pixels are undefined.
     """
     refs = bench.frames("OBJECT")
-    exposures_planes = sum(max(ref.n_planes, 1) for ref in refs)
-    stack = Stack.empty(exposures_planes, size)
-    for ref in refs:
-        try:
-            exposure = bench.read(ref)
-        except DataError as error:
-            stack.reasons.append(f"{ref.archive_id}: {error}")
-            logger.warning("science file left out: %s", error)
+    stack = Stack.empty(sum(max(ref.n_planes, 1) for ref in refs), size)
+    waiting: Exposure | DataError | None = None
+    for ref, following in zip(refs, [*refs[1:], None], strict=True):
+        exposure = _read(bench, ref) if waiting is None else waiting
+        waiting = None
+        reads = [partial(_read, bench, following)] if following and _small(bench, following) else []
+        if isinstance(exposure, DataError):
+            stack.reasons.append(f"{ref.archive_id}: {exposure}")
+            logger.warning("science file left out: %s", exposure)
             continue
         _grow(stack, len(stack.names) + len(exposure.planes))
-        _add_file(bench, stack, exposure, centres, selection)
+        waiting = _add_file(bench, stack, exposure, centres, selection, reads)
+        del exposure
     _judge(stack, selection)
     return stack
+
+
+def _small(bench: Bench, ref: FrameRef) -> bool:
+    """Whether a file may lie in memory beside the one that is worked on."""
+    rows, columns = bench.setup.device.shape
+    return ref.n_planes * rows * columns * 4 <= AHEAD_BYTES
+
+
+def _read(bench: Bench, ref: FrameRef) -> Exposure | DataError:
+    try:
+        return bench.read(ref)
+    except DataError as error:
+        return error
 
 
 def _grow(stack: Stack, needed: int) -> None:
@@ -155,7 +174,9 @@ def _add_file(
     exposure: Exposure,
     centres: CentreSolution,
     selection: SelectionSettings,
-) -> None:
+    reads: Sequence[Callable[[], Exposure | DataError]],
+) -> Exposure | DataError | None:
+    """Work on the planes of one file; what `reads` gives, which runs beside them."""
     first, n = len(stack.names), len(exposure.planes)
     rows = slice(first, first + n)
     stack.names += [exposure.name(plane) for plane in range(n)]
@@ -169,20 +190,22 @@ def _add_file(
     if not closed and selection.reject_open_loop:
         stack.reasons += [f"{name}: adaptive optics not closed" for name in stack.names[rows]]
         stack.halos += [[] for _ in range(n)]
-        return
+        return None
     channels = _channels(bench, exposure, stack, rows, selection)
-    tasks = [(plane, channel) for plane in range(n) for channel in (0, 1)]
     limit = bench.settings.largest_nan_fraction
 
-    def process(task: tuple[int, int]) -> _PlaneResult | float:
-        plane, channel = task
+    def process(plane: int, channel: int) -> _PlaneResult | float:
         place = stack.science[channel, first + plane], stack.weight[channel, first + plane]
         return _process(channels[channel], plane, exposure.times.dit_s, place, bench, limit)
 
-    results = map_ordered(process, tasks)
+    work: list[Callable[[], Any]] = [*reads]
+    work += [partial(process, plane, channel) for plane in range(n) for channel in (0, 1)]
+    results = map_ordered(lambda task: task(), work)
+    waiting = results.pop(0) if reads else None
     for plane in range(n):
         pair = results[2 * plane : 2 * plane + 2]
         _record(stack, first + plane, pair, closed)
+    return waiting  # type: ignore[no-any-return]
 
 
 def _channels(
@@ -193,8 +216,7 @@ def _channels(
     return [
         _Channel(
             cleaner=cleaner,
-            boxes=NoiseBoxes.of(cleaner.region, bench.settings.noise_box_px),
-            hits=hit_filter(cleaner.region, setup.fwhm_px[channel], bench.settings),
+            hits=hit_filter(setup.fwhm_px[channel], bench.settings),
             annuli=Annuli.of(size, setup.scale_mas[channel], selection),
             raw=exposure.field(channel),
             centre=stack.centre[channel, rows],
@@ -217,17 +239,17 @@ def _process(
     scaling = (1.0, 0.0)
     if bench.settings.scale_background:
         scaling = cleaner.background_scaling(raw, star, bench.settings.scale_outside_px)
-    clean = cleaner.clean(raw, channel.hits, scaling)
+    clean = cleaner.clean(raw, channel.hits, scaling, reuse=True)
     if clean.nan_fraction > largest_nan_fraction:
         return clean.nan_fraction
-    variance = cleaner.variance(clean.image, channel.boxes)
+    variance = cleaner.variance(clean.image, bench.settings.noise_box_px, reuse=True)
     science, weight = place
     size = science.shape[0]
     grid = recentring_grid(
         cleaner.region.local(star), bench.setup.anamorphism, size, cleaner.region.shape
     )
-    np.multiply(resample(clean.image, grid), np.float32(1 / dit_s), out=science)
-    np.multiply(resample_weight(variance, clean.good, grid), np.float32(dit_s**2), out=weight)
+    resample(clean.image, grid, 1 / dit_s, science)
+    resample_weight(variance, clean.good, grid, dit_s**2, weight)
     figures = frame_figures(science, channel.annuli)
     return _PlaneResult(figures, clean.nan_fraction, clean.hits, clean.saturated)
 
