@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import campaign_cases
 import campaign_defects
+import campaign_modes
+import campaign_skies
 import numpy as np
 from campaign_cases import Case, Expected
 
@@ -13,7 +14,8 @@ from campaign_cases import Case, Expected
 POSITION_PX = 0.3
 CASES: dict[str, Case] = {
     case.name: case
-    for table in (*campaign_cases.TABLES, *campaign_defects.TABLES)
+    for tables in (campaign_modes.TABLES, campaign_skies.TABLES, campaign_defects.TABLES)
+    for table in tables
     for case in table
 }
 
