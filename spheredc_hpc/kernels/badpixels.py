@@ -139,7 +139,7 @@ def fill_from_neighbours(image: Image, neighbours: Neighbours) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _fill(image, targets, sources, weights):  # type: ignore[no-untyped-def]
-    """A bad pixel never serves another one, so their order does not matter."""
+    # A bad pixel never serves another one, so their order does not matter.
     nx = image.shape[1]
     for i in range(targets.size):
         total = 0.0

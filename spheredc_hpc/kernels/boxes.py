@@ -75,70 +75,98 @@ def _check(image: Image, width: int, *outputs: Image, least: int = 1) -> None:
 def _means(image, half, out):  # type: ignore[no-untyped-def]
     ny, nx = image.shape
     column = np.zeros(nx + 2 * half)
-    total = np.empty(nx)
+    total, inverse = np.empty(nx), np.empty(nx)
+    known = 0
     for y in range(-half, ny):
         _slide(image, half, y, column)
         if y < 0:
             continue
         _along(column, half, total)
         rows = min(y + half, ny - 1) - max(y - half, 0) + 1
+        if rows != known:
+            known = rows
+            _inverse_counts(rows, half, 0, inverse)
+        line = out[y]
         for x in range(nx):
-            count = rows * (min(x + half, nx - 1) - max(x - half, 0) + 1)
-            out[y, x] = total[x] / count
+            line[x] = total[x] * inverse[x]
 
 
 @numba.njit(cache=True, nogil=True)
 def _scatters(image, half, around, spread):  # type: ignore[no-untyped-def]
     ny, nx = image.shape
     column, squared = np.zeros(nx + 2 * half), np.zeros(nx + 2 * half)
-    total, squares = np.empty(nx), np.empty(nx)
+    total, squares, inverse = np.empty(nx), np.empty(nx), np.empty(nx)
+    known = 0
     for y in range(-half, ny):
-        _slide(image, half, y, column)
-        _slide_squares(image, half, y, squared)
+        _slide_both(image, half, y, column, squared)
         if y < 0:
             continue
         _along(column, half, total)
         _along(squared, half, squares)
         rows = min(y + half, ny - 1) - max(y - half, 0) + 1
+        if rows != known:
+            known = rows
+            _inverse_counts(rows, half, 1, inverse)
+        line, means, widths = image[y], around[y], spread[y]
         for x in range(nx):
-            others = rows * (min(x + half, nx - 1) - max(x - half, 0) + 1) - 1
-            value = np.float64(image[y, x])
-            mean = (total[x] - value) / others
-            variance = (squares[x] - value * value) / others - mean * mean
-            around[y, x] = mean
-            spread[y, x] = np.sqrt(max(variance, 0.0))
+            value = np.float64(line[x])
+            mean = (total[x] - value) * inverse[x]
+            variance = (squares[x] - value * value) * inverse[x] - mean * mean
+            means[x] = mean
+            widths[x] = np.sqrt(np.float32(max(variance, 0.0)))
+
+
+@numba.njit(cache=True, nogil=True)
+def _inverse_counts(rows, half, less, inverse):  # type: ignore[no-untyped-def]
+    """One over the pixels of the boxes of a row, `less` left out of each."""
+    nx = inverse.size
+    for x in range(nx):
+        count = rows * (min(x + half, nx - 1) - max(x - half, 0) + 1) - less
+        inverse[x] = 1.0 / max(count, 1)
 
 
 @numba.njit(cache=True, nogil=True)
 def _slide(image, half, y, column):  # type: ignore[no-untyped-def]
     """Move sums of columns on to the box of row `y`."""
     ny, nx = image.shape
+    inner = column[half : half + nx]
     if y + half < ny:
         row = image[y + half]
         for x in range(nx):
-            column[half + x] += row[x]
+            inner[x] += row[x]
     if y - half - 1 >= 0:
         row = image[y - half - 1]
         for x in range(nx):
-            column[half + x] -= row[x]
+            inner[x] -= row[x]
 
 
 @numba.njit(cache=True, nogil=True)
-def _slide_squares(image, half, y, column):  # type: ignore[no-untyped-def]
+def _slide_both(image, half, y, column, squared):  # type: ignore[no-untyped-def]
+    """Move sums of columns and of their squares on to the box of row `y`."""
     ny, nx = image.shape
+    inner, squares = column[half : half + nx], squared[half : half + nx]
     if y + half < ny:
         row = image[y + half]
         for x in range(nx):
-            column[half + x] += np.float64(row[x]) * row[x]
+            value = np.float64(row[x])
+            inner[x] += value
+            squares[x] += value * value
     if y - half - 1 >= 0:
         row = image[y - half - 1]
         for x in range(nx):
-            column[half + x] -= np.float64(row[x]) * row[x]
+            value = np.float64(row[x])
+            inner[x] -= value
+            squares[x] -= value * value
 
 
 @numba.njit(cache=True, nogil=True)
 def _along(column, half, total):  # type: ignore[no-untyped-def]
-    total[:] = 0.0
-    for k in range(2 * half + 1):
-        for x in range(total.size):
-            total[x] += column[x + k]
+    """Sum the columns of each box, two at a time."""
+    nx = total.size
+    first = column[:nx]
+    for x in range(nx):
+        total[x] = first[x]
+    for k in range(1, 2 * half, 2):
+        left, right = column[k : k + nx], column[k + 1 : k + 1 + nx]
+        for x in range(nx):
+            total[x] += left[x] + right[x]

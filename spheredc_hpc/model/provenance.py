@@ -12,7 +12,7 @@ PRODUCT_VERSIONS: dict[str, int] = {
     "background": 1,
     "flat": 2,
     "bad_pixels": 2,
-    "level1": 1,
+    "level1": 2,
     "level2": 2,
 }
 """Raised when the numbers of a kind of product change (a `science` change)."""

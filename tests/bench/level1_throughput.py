@@ -1,6 +1,6 @@
 """Level 1 of a 64-DIT dual-band sequence against reading it and writing the product.
 
-Run from the project root (two to three minutes, the first time half a minute more for the sequence):
+Run from the project root (two minutes):
 
     python tests/bench/level1_throughput.py --work /tmp/throughput
 

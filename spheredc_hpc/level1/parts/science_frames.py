@@ -205,7 +205,7 @@ def _add_file(
     for plane in range(n):
         pair = results[2 * plane : 2 * plane + 2]
         _record(stack, first + plane, pair, closed)
-    return waiting  # type: ignore[no-any-return]
+    return waiting
 
 
 def _channels(
