@@ -15,6 +15,7 @@ from spheredc_hpc.calibration.io import (
     rejected,
     usable_planes,
 )
+from spheredc_hpc.calibration.templates import background_templates
 from spheredc_hpc.config import Section
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.instrument.detectors import Detector
@@ -35,6 +36,9 @@ class BackgroundSettings(Section):
     max_planes: int = Field(
         80, ge=1, description="Planes taken at most, those of the first files in time."
     )
+    max_templates: int = Field(
+        3, ge=0, le=8, description="Patterns of change kept at most, for the K band; 0: none."
+    )
 
 
 @calibration("background", settings=BackgroundSettings)
@@ -47,7 +51,8 @@ def background(
     -------
     CalibrationResult
         Images of the whole detector plane: ``MEAN`` [adu per DIT], ``VARIANCE`` of that
-        mean [adu2] and ``COUNT``, the planes behind each pixel.
+        mean [adu2], ``COUNT``, the planes behind each pixel, and ``TEMPLATE1`` and so on, see
+        `background_templates`.
 
     Raises
     ------
@@ -78,6 +83,8 @@ def background(
     result = clipped_mean(np.stack(stack), settings.clip_sigma, settings.clip_iterations)
     variance = _variance_of_mean(result.mean, result.variance, result.kept, device)
     clipped = float(1 - result.kept.mean() / len(stack))
+    noise = _noise(variance, len(stack))
+    templates = background_templates(stack, result.mean, noise, device, settings.max_templates)
     lit = device.illuminated_mask()
     fields = [result.mean[:, part] for part in device.fields]
     levels = [float(np.median(field[mask])) for field, mask in zip(fields, lit, strict=True)]
@@ -86,6 +93,7 @@ def background(
             "MEAN": result.mean,
             "VARIANCE": variance,
             "COUNT": result.kept.astype(np.float32),
+            **templates,
         },
         facts={"DIT": dit_s, "NPLANES": len(stack), "BUNIT": "adu"},
         quality={
@@ -93,7 +101,8 @@ def background(
             "planes": len(stack),
             "left_out": left_out,
             "median_adu": levels,
-            "noise_adu": _noise(variance, len(stack)),
+            "noise_adu": noise,
+            "templates": len(templates),
             "clipped_fraction": clipped,
         },
         flags=left_out_flags([text for text in left_out if "no numbers" in text]),

@@ -144,15 +144,6 @@ def test_missing_values_are_filled_and_counted(rng):
     assert cleaner(flat, background, bad).clean(raw).nan_fraction == 1.0
 
 
-def test_scale_and_offset_of_the_background_are_fitted_beside_the_star(rng):
-    flat, background, bad = maps(rng)
-    raw = (1.3 * background + 4.0 + rng.normal(size=flat.shape)).astype(np.float32)[:, :1024]
-    raw[460:500, 380:420] += 5000
-    scale, offset = cleaner(flat, background, bad).background_scaling(raw, (400.0, 480.0), 60.0)
-    assert scale == pytest.approx(1.3, abs=0.02)
-    assert scale * 20 + offset == pytest.approx(30.0, abs=0.05)
-
-
 def test_read_noise_falls_from_the_shortest_to_long_integrations():
     assert read_noise_e(0.8375, DEVICE, CONSTANTS) == pytest.approx(10.0)
     assert read_noise_e(64.0, DEVICE, CONSTANTS) == pytest.approx(4.4, rel=0.03)

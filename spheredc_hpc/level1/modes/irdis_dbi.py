@@ -19,6 +19,7 @@ from spheredc_hpc.level1.parts.angles import (
     derotator_mode,
     sequence_angles,
 )
+from spheredc_hpc.level1.parts.backgrounds import fit_quality
 from spheredc_hpc.level1.parts.center_frames import CentringSettings, solve_centres
 from spheredc_hpc.level1.parts.centres import CentreSolution
 from spheredc_hpc.level1.parts.cosmetics import CosmeticSettings
@@ -224,6 +225,7 @@ def _quality(
             "measured": centres.table,
         },
         "flux": flux.quality,
+        "background": fit_quality(stack.backgrounds),
         "metrics": medians,
         "ao": weather,
     }

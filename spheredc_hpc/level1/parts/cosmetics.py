@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -36,11 +37,27 @@ SATURATION_SHARE = 0.9
 class CosmeticSettings(Section):
     """Background, bad pixels and hits."""
 
-    scale_background: bool = Field(
-        False, description="Fit scale and offset of the background outside of the star."
+    background_fit: Literal["auto", "none", "scale", "templates"] = Field(
+        "auto",
+        description="What is fitted to each frame beside the star: nothing, scale and offset of "
+        "the background, or an offset, its smooth part and the patterns in which its planes "
+        "differ; auto: the last in thermal bands, nothing in others.",
+    )
+    thermal_from_um: float = Field(
+        2.0, gt=0, description="Wavelength from which a band is thermal [um]."
     )
     scale_outside_px: float = Field(
-        285.0, gt=0, description="Distance from the star beyond which they are fitted [px]."
+        285.0, gt=0, description="Distance from the star beyond which it is fitted [px]."
+    )
+    flux_outside_px: float = Field(
+        150.0, gt=0, description="The same of FLUX frames, from the coronagraph mask [px]."
+    )
+    column_rows: int = Field(
+        0,
+        ge=0,
+        le=200,
+        description="Outer rows at top and bottom whose median is taken out of each column; 0: "
+        "none. Only where the halo of the star does not reach them.",
     )
     neighbours: int = Field(
         12, ge=3, le=24, description="Good pixels that replace a bad one, at most."
@@ -124,8 +141,10 @@ class FieldCleaner:
     Attributes
     ----------
     region : Region
-    background : array
-        Counts of the background [adu]; zero if there is none.
+    background, thermal : array
+        Counts of the background and their smooth part [adu]; zero if there is none.
+    templates : tuple of array
+        Patterns in which the planes of the background differ [adu].
     gain : array
         Inverse of the flat.
     bad : array of bool
@@ -141,6 +160,8 @@ class FieldCleaner:
 
     region: Region
     background: Image
+    thermal: Image
+    templates: tuple[Image, ...]
     gain: Image
     bad: Mask
     neighbours: Neighbours
@@ -190,13 +211,18 @@ class FieldCleaner:
         background = np.where(np.isfinite(background), background, 0).astype(np.float32)
         electrons = device.gain_e_per_adu
         noise_e = read_noise_e(dit_s, device, constants)
-        level = np.maximum(smooth_part(background, SMOOTH_BLOCK_PX), 0)
+        thermal = smooth_part(background, SMOOTH_BLOCK_PX)
+        level = np.maximum(thermal, 0)
+        held = calibrations["background"].images if "background" in calibrations else {}
+        names = sorted(name for name in held if name.startswith("TEMPLATE"))
         planes = round(float(np.median(cut("background", "COUNT", 1.0))))
         own_level = _own_variance(cut("background", "VARIANCE", 0.0)[~bad], planes)
         floor = (level / electrons + (noise_e / electrons) ** 2 + own_level) * gain**2
         return cls(
             region=region,
             background=background,
+            thermal=thermal,
+            templates=tuple(cut("background", name, 0.0) for name in names),
             gain=gain,
             bad=bad,
             neighbours=find_neighbours(bad, count=settings.neighbours),
@@ -209,7 +235,7 @@ class FieldCleaner:
         self,
         raw: Image,
         hits: HitFilter | None = None,
-        scaling: tuple[float, float] = (1.0, 0.0),
+        extra: Image | None = None,
         *,
         reuse: bool = False,
     ) -> CleanPlane:
@@ -221,8 +247,8 @@ class FieldCleaner:
             Raw counts of the whole field [adu]. NaN counts as bad.
         hits : HitFilter, optional
             Search for hits; none if absent (FLUX frames, spots).
-        scaling : (float, float)
-            Scale and offset of the background.
+        extra : array, optional
+            Background beyond that of the calibration, shape of the rectangle [adu].
         reuse : bool
             Whether the arrays of the result may be memory of this thread, which holds only
             until it cleans the next plane.
@@ -235,7 +261,7 @@ class FieldCleaner:
             for name in ("image", "good")
         )
         full = scratch("clean full", cut.shape, np.bool_)
-        background = self._scaled(*scaling)
+        background = self.background if extra is None else self.background + extra
         places = (image, good, full)
         tally = correct_counts(cut, background, self.gain, self.bad, self.saturation_adu, places)
         if tally.broken == image.size:
@@ -258,11 +284,6 @@ class FieldCleaner:
             good[full] = 0
         return CleanPlane(image, good, found, tally.full, tally.broken / image.size)
 
-    def _scaled(self, scale: float, offset: float) -> Image:
-        if (scale, offset) == (1.0, 0.0):
-            return self.background
-        return np.float32(scale) * self.background + np.float32(offset)
-
     def variance(self, image: Image, box_px: int, *, reuse: bool = False) -> Image:
         """Variance of each pixel from counts averaged over a box [adu2].
 
@@ -281,30 +302,6 @@ class FieldCleaner:
         smooth *= self.per_adu
         smooth += self.floor
         return smooth
-
-    def background_scaling(
-        self, raw: Image, star_xy: tuple[float, float], outside_px: float
-    ) -> tuple[float, float]:
-        """Fit scale and offset of the background far from the star.
-
-        Least squares on good pixels beyond `outside_px`, clipped twice at 4 sigma; (1, 0) if
-        fewer than a thousand remain or there is no background.
-        """
-        cut = raw[self.region.rows, self.region.columns]
-        rows, columns = np.indices(self.region.shape)
-        x, y = self.region.local(star_xy)
-        used = (np.hypot(columns - x, rows - y) > outside_px) & ~self.bad & np.isfinite(cut)
-        dark = self.background[used].astype(np.float64)
-        values = cut[used].astype(np.float64)
-        fit = np.array([1.0, 0.0])
-        for _ in range(3):
-            if len(dark) < 1000 or np.ptp(dark) == 0:
-                return 1.0, 0.0
-            fit = np.polyfit(dark, values, 1)
-            residual = values - np.polyval(fit, dark)
-            kept = np.abs(residual) <= 4 * residual.std()
-            dark, values = dark[kept], values[kept]
-        return float(fit[0]), float(fit[1])
 
 
 def hit_filter(fwhm_px: float, settings: CosmeticSettings) -> HitFilter | None:

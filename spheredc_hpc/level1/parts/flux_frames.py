@@ -14,6 +14,7 @@ from spheredc_hpc.instrument.coronagraphs import off_axis_transmission
 from spheredc_hpc.instrument.headers import read_value
 from spheredc_hpc.kernels.parallel import map_ordered
 from spheredc_hpc.level1.io import Flag, Floats, Image
+from spheredc_hpc.level1.parts.backgrounds import BackgroundModel, background_models
 from spheredc_hpc.level1.parts.centres import CentreSolution
 from spheredc_hpc.level1.parts.cosmetics import FieldCleaner
 from spheredc_hpc.level1.parts.photometry import (
@@ -61,6 +62,7 @@ class _Channel:
     """What turns one channel of a FLUX file into a point-spread function."""
 
     cleaner: FieldCleaner
+    background: BackgroundModel | None
     mask_xy: tuple[float, float]
     scale: float
     channel: int
@@ -103,6 +105,7 @@ def _channels(
     setup = bench.setup
     half = settings.search_px + settings.size_px / 2 + MARGIN_PX
     cleaners = bench.cleaners("FLUX", exposure.times.dit_s, half)
+    backgrounds = background_models(bench, "FLUX", exposure.times.dit_s)
     here, notes = setup.nd_of(read_value(exposure.header, "nd", "OPEN"))
     science, more = setup.nd_of(setup.nd)
     channels = []
@@ -110,7 +113,7 @@ def _channels(
         mask, _ = centres.models[channel].at(exposure.times.mid_mjd[:1], exposure.dither)
         local = cleaner.region.local((float(mask[0, 0]), float(mask[0, 1])))
         scale = science[channel] / here[channel] / exposure.times.dit_s
-        channels.append(_Channel(cleaner, local, scale, channel))
+        channels.append(_Channel(cleaner, backgrounds[channel], local, scale, channel))
     return channels, (*notes, *more)
 
 
@@ -118,7 +121,15 @@ def _measure(
     raw: Image, item: _Channel, exposure: Exposure, setup: Setup, settings: PhotometrySettings
 ) -> StarFrame | None:
     cleaner, fwhm = item.cleaner, setup.fwhm_px[item.channel]
-    clean = cleaner.clean(raw)
+    extra = None
+    if item.background is not None:
+        field_xy = (
+            item.mask_xy[0] + cleaner.region.columns.start,
+            item.mask_xy[1] + cleaner.region.rows.start,
+        )
+        outside = item.background.settings.flux_outside_px
+        extra, _ = item.background.correction(raw, field_xy, outside, cleaner.region)
+    clean = cleaner.clean(raw, extra=extra)
     if clean.nan_fraction > MOST_NAN:
         return None
     counts = raw[cleaner.region.rows, cleaner.region.columns]

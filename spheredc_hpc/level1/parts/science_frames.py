@@ -15,6 +15,11 @@ from spheredc_hpc.kernels.badpixels import HitFilter
 from spheredc_hpc.kernels.parallel import map_ordered
 from spheredc_hpc.kernels.resample import recentring_grid, resample, resample_weight
 from spheredc_hpc.level1.io import Flag, Floats, Header, Image
+from spheredc_hpc.level1.parts.backgrounds import (
+    BackgroundFit,
+    BackgroundModel,
+    background_models,
+)
 from spheredc_hpc.level1.parts.centres import CentreSolution
 from spheredc_hpc.level1.parts.cosmetics import FieldCleaner, hit_filter
 from spheredc_hpc.level1.parts.selection import (
@@ -56,6 +61,8 @@ class Stack:
     files : list of (header, FrameTimes)
     reasons : list of str
         Why planes and files were left out.
+    backgrounds : dict
+        Fit of the background of each channel, by name of the frame.
     """
 
     science: Image
@@ -70,6 +77,7 @@ class Stack:
     reasons: list[str] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
     halos: list[list[Image]] = field(default_factory=list)
+    backgrounds: dict[str, list[BackgroundFit | None]] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, n: int, size: int) -> Stack:
@@ -90,6 +98,7 @@ class _Channel:
     """What serves all planes of one channel of one file."""
 
     cleaner: FieldCleaner
+    background: BackgroundModel | None
     hits: HitFilter | None
     annuli: Annuli
     raw: Image
@@ -102,6 +111,7 @@ class _PlaneResult:
     nan_fraction: float
     hits: int
     saturated: int
+    background: BackgroundFit | None
 
 
 def reduce_science(
@@ -212,11 +222,14 @@ def _channels(
     bench: Bench, exposure: Exposure, stack: Stack, rows: slice, selection: SelectionSettings
 ) -> list[_Channel]:
     setup, size = bench.setup, stack.science.shape[-1]
-    cleaners = bench.cleaners("OBJECT", exposure.times.dit_s, size / 2 + MARGIN_PX)
+    dit_s, settings = exposure.times.dit_s, bench.settings
+    cleaners = bench.cleaners("OBJECT", dit_s, size / 2 + MARGIN_PX)
+    backgrounds = background_models(bench, "OBJECT", dit_s)
     return [
         _Channel(
             cleaner=cleaner,
-            hits=hit_filter(setup.fwhm_px[channel], bench.settings),
+            background=backgrounds[channel],
+            hits=hit_filter(setup.fwhm_px[channel], settings),
             annuli=Annuli.of(size, setup.scale_mas[channel], selection),
             raw=exposure.field(channel),
             centre=stack.centre[channel, rows],
@@ -236,10 +249,11 @@ def _process(
     """Clean and recentre one plane into its place; the share of NaN if that is too large."""
     cleaner, raw = channel.cleaner, channel.raw[plane]
     star = (float(channel.centre[plane, 0]), float(channel.centre[plane, 1]))
-    scaling = (1.0, 0.0)
-    if bench.settings.scale_background:
-        scaling = cleaner.background_scaling(raw, star, bench.settings.scale_outside_px)
-    clean = cleaner.clean(raw, channel.hits, scaling, reuse=True)
+    extra, fit = None, None
+    if channel.background is not None:
+        outside = bench.settings.scale_outside_px
+        extra, fit = channel.background.correction(raw, star, outside, cleaner.region)
+    clean = cleaner.clean(raw, channel.hits, extra, reuse=True)
     if clean.nan_fraction > largest_nan_fraction:
         return clean.nan_fraction
     variance = cleaner.variance(clean.image, bench.settings.noise_box_px, reuse=True)
@@ -251,7 +265,7 @@ def _process(
     resample(clean.image, grid, 1 / dit_s, science)
     resample_weight(variance, clean.good, grid, dit_s**2, weight)
     figures = frame_figures(science, channel.annuli)
-    return _PlaneResult(figures, clean.nan_fraction, clean.hits, clean.saturated)
+    return _PlaneResult(figures, clean.nan_fraction, clean.hits, clean.saturated, fit)
 
 
 def _record(stack: Stack, row: int, pair: list[_PlaneResult | float], closed: bool) -> None:
@@ -263,6 +277,7 @@ def _record(stack: Stack, row: int, pair: list[_PlaneResult | float], closed: bo
         return
     stack.kept[row] = True
     stack.halos.append([result.figures.halo for result in results])
+    stack.backgrounds[stack.names[row]] = [result.background for result in results]
     figures = [result.figures for result in results]
     stack.quality[row] = [
         sum(figure.flux for figure in figures),
