@@ -9,7 +9,7 @@ import sys
 from functools import cache
 
 PRODUCT_VERSIONS: dict[str, int] = {
-    "background": 1,
+    "background": 2,
     "flat": 2,
     "bad_pixels": 2,
     "level1": 2,
