@@ -32,6 +32,8 @@ AROUND_PX = 9
 CLIPPED_BY_CHANCE = 1
 # Planes from which a pixel may lose more than that without losing most of what it has.
 PLANES_FOR_CLIPPED = 5
+# Where more pixels than this share lose so many, the clipping itself is at fault.
+MOST_CLIPPED = 1e-3
 
 
 class Cause(IntFlag):
@@ -199,18 +201,25 @@ def noisy(variance: Image, count: Image, probability: float) -> Mask:
 def often_clipped(count: Image) -> Mask:
     """Find pixels that lost more values as outliers than chance and hits take."""
     planes = float(count.max(initial=0))
+    found = np.zeros(count.shape, dtype=bool)
     if planes < PLANES_FOR_CLIPPED:
-        return np.zeros(count.shape, dtype=bool)
-    return np.asarray(count < planes - CLIPPED_BY_CHANCE)
+        return found
+    for lost in range(CLIPPED_BY_CHANCE + 1, int(planes)):
+        found = np.asarray(count <= planes - lost)
+        if found.mean() <= MOST_CLIPPED:
+            break
+    return found
 
 
 def nonlinear(misfit: Image, sigma: float) -> Mask:
     """Find pixels whose counts bend away from a line more than noise explains.
 
-    Noise above the expected one that all pixels share shifts all misfits and is taken out.
+    What all pixels have of it beyond noise, and its scatter if that is larger, are taken out: real
+    detectors depart from lines by more than the photon noise of many planes.
     """
     known = np.isfinite(misfit)
     if not known.any():
         return np.zeros(misfit.shape, dtype=bool)
     common = max(float(np.median(misfit[known])), 0.0)
-    return np.asarray(known & (misfit > common + sigma))
+    spread = max(robust_sigma(misfit[known]), 1.0)
+    return np.asarray(known & (misfit > common + sigma * spread))

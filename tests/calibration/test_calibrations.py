@@ -10,6 +10,7 @@ from spheredc_hpc.calibration.bad_pixels import (
     BadPixelSettings,
     Cause,
     noisy,
+    nonlinear,
     odd_response,
     often_clipped,
 )
@@ -194,12 +195,23 @@ def test_chance_makes_no_pixel_noisy_too_often(rng):
 
 
 def test_pixels_that_lose_two_values_to_clipping_are_told_from_hits():
-    count = np.full((3, 4), 10, np.float32)
+    count = np.full((100, 100), 10, np.float32)
     count[0, 0], count[1, 1] = 9, 8
     found = often_clipped(count)
     assert found[1, 1]
     assert found.sum() == 1
     assert not often_clipped(count - 6).any()
+    # Where a hundredth of the pixels lose two values, that is no news of a pixel.
+    count[2], count[3, 3] = 8, 7
+    assert np.argwhere(often_clipped(count)).tolist() == [[3, 3]]
+
+
+def test_a_detector_that_bends_more_than_noise_is_not_bad_as_a_whole(rng):
+    misfit = 3 + 2 * rng.standard_normal((300, 300)).astype(np.float32)
+    misfit[5, 5] = 30
+    found = nonlinear(misfit, 4.5)
+    assert found[5, 5]
+    assert found.sum() <= 3
 
 
 @pytest.mark.slow
