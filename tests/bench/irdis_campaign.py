@@ -80,7 +80,7 @@ def main() -> None:
             record, case = done.result(), CASES[waiting[done]]
             rows = campaign_verdict.verdicts(case, record)
             faults = [fault for row in rows for fault in row["faults"]]
-            sys.stderr.write(f"{case.name} {record['seconds']}: {'; '.join(faults) or 'good'}\n")
+            sys.stderr.write(f"{case.name} {record['cpu_s']}: {'; '.join(faults) or 'good'}\n")
     found = {
         path.stem: json.loads(path.read_text(encoding="utf-8"))
         for path in sorted((options.work / "records").glob("*.json"))

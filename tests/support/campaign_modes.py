@@ -20,7 +20,7 @@ DENSE = {
     "flux_before": {"nd": "ND_2.0", "dit_s": 6.0},
     "flux_after": {"nd": "ND_2.0", "dit_s": 6.0},
 }
-HOP_STAR = {"name": "HIP_90002", "magnitude": 7.2}
+HOP_STAR = {"name": "HIP_90002", "magnitude": 7.8}
 MODES = (
     Case("h23", "2018-03-15", "DB_H23, pupil tracking", recipes=("adi", "profile")),
     Case("y23", "2017-05-20", "DB_Y23", changes={"filter": "DB_Y23", "sequence": DENSE}),
@@ -95,7 +95,11 @@ MODES = (
         "NB_BrG, spots and FLUX without density",
         changes={
             "filter": "NB_BrG",
-            **sequence(flux_before={"nd": "OPEN"}, flux_after={"nd": "OPEN"}, **SKY),
+            **sequence(
+                flux_before={"nd": "OPEN", "dit_s": 1.4},
+                flux_after={"nd": "OPEN", "dit_s": 1.4},
+                **SKY,
+            ),
         },
     ),
     Case(

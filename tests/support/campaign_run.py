@@ -26,25 +26,23 @@ from spheredc_hpc.store.cube import Level1Cube, read_cube
 from spheredc_hpc.store.images import SOURCE_COLUMNS, Level2Images, read_images
 
 PLAN = "campaign"
-OUTER_MAS = 1500.0
 SETTINGS = {
     "level1": {"irdis_dbi": {"crop_px": 640}},
     "level2": {
         "adi": {
             "algorithm": "cadi",
-            "imaging": {"outer_mas": OUTER_MAS, "throughput_branches": 1},
+            "imaging": {"inner_mas": 300.0, "outer_mas": 1500.0, "throughput_branches": 1},
         },
+        # Every injected companion costs a whole reduction here, hence the narrow zone.
         "profile": {
             "algorithm": "profile",
             "strategy": "none",
-            "imaging": {"outer_mas": OUTER_MAS, "throughput_branches": 1},
+            "imaging": {"inner_mas": 500.0, "outer_mas": 1300.0, "throughput_branches": 1},
         },
     },
 }
 # A source further from a companion than this is something else [px].
 MATCH_PX = 6.0
-# Agreement asked of the positions of products without a flag [px].
-POSITION_PX = 0.3
 
 
 def run_case(case: Case, work: Path, threads: int = 1, *, keep: bool = False) -> dict[str, Any]:
@@ -62,16 +60,16 @@ def run_case(case: Case, work: Path, threads: int = 1, *, keep: bool = False) ->
     """
     folder = work / case.name
     shutil.rmtree(folder, ignore_errors=True)
-    clock = {"start": time.perf_counter()}
+    clock = {"start": time.process_time()}
     truth = simulate_irdis(case.scenario(), folder / "raw", threads=threads)
-    clock["simulated"] = time.perf_counter()
+    clock["simulated"] = time.process_time()
     record: dict[str, Any] = {"case": case.name, "failures": []}
     try:
         record["observations"] = _reduced(case, truth, folder, threads, record["failures"])
     except Exception:  # noqa: BLE001 whatever fails is a result of the campaign
         record["failures"].append(traceback.format_exc(limit=-4))
-    clock["reduced"] = time.perf_counter()
-    record["seconds"] = {
+    clock["reduced"] = time.process_time()
+    record["cpu_s"] = {
         "simulate": round(clock["simulated"] - clock["start"], 1),
         "reduce": round(clock["reduced"] - clock["simulated"], 1),
     }
