@@ -15,6 +15,8 @@ from spheredc_hpc.instrument.constants import default_constants
 from spheredc_hpc.instrument.filters import irdis_combination, normalise_nd
 from spheredc_hpc.instrument.frame_classes import IFS, IRDIS, SPARTA, ZIMPOL
 from spheredc_hpc.instrument.headers import (
+    EARLIEST_MJD,
+    LATEST_MJD,
     iso_from_mjd,
     mjd_from_iso,
     read_value,
@@ -26,7 +28,9 @@ from spheredc_hpc.model.frame import RawFrame
 _SUFFIXES = re.compile(r"(\.(fits|fit|fts|gz|z))+$", flags=re.IGNORECASE)
 _ARCHIVE_ID = re.compile(r"SPHER\.(\d{4}-\d\d-\d\d)T(\d\d)[:_-](\d\d)[:_-](\d\d)(\.\d{1,3})?")
 _DAY_S = 86400.0
-_EARLIEST_MJD, _LATEST_MJD = 15020.0, 88069.0  # 1900 and 2100; others are no observations
+_LONGEST_DIT_S, _MOST_PLANES = 86400.0, 1_000_000
+# An end is believed up to this many times the shortest duration, and a bit.
+_LONGEST, _PAUSE_S = 2.0, 600.0
 _NOON_D = 0.5
 
 
@@ -47,12 +51,12 @@ def raw_frame(file: FileHeader) -> RawFrame:
     """
     header = _Reader(file.values)
     verdict = classify(file.values, file.axes, file.extensions)
-    dit_s = header.number("dit_s")
+    dit_s = header.number("dit_s", 0.0, _LONGEST_DIT_S)
     n_planes = _n_planes(file)
     start, end = _times(header, file.path, verdict.arm, dit_s, n_planes)
     columns = _setup(header, verdict.arm)
     target = header.text("target")
-    ndit = int(header.number("ndit") or 0)
+    ndit = int(header.number("ndit", 0, _MOST_PLANES) or 0)
     if ndit and n_planes and ndit != n_planes:
         header.notes.append(f"{n_planes} planes stored of {ndit} planned")
     ra_deg, dec_deg = _pointing(header)
@@ -110,14 +114,14 @@ class _Reader:
         self.values = values
         self.notes: list[str] = []
 
-    def number(self, name: str) -> float | None:
+    def number(self, name: str, least: float = -math.inf, most: float = math.inf) -> float | None:
         try:
             value = read_value(self.values, name, None)
         except DataError as error:
             self.notes.append(str(error))
             return None
-        if value is not None and not math.isfinite(value):
-            self.notes.append(f"{name} = {value}; expected a finite number")
+        if value is not None and not least <= value <= most:
+            self.notes.append(f"{name} = {value:g}; expected a number of {least:g} to {most:g}")
             return None
         return None if value is None else float(value)
 
@@ -140,7 +144,7 @@ class _Reader:
         return None if mjd is None else self._plausible(mjd, name)
 
     def _plausible(self, mjd: float, name: str) -> float | None:
-        if _EARLIEST_MJD <= mjd <= _LATEST_MJD:
+        if EARLIEST_MJD <= mjd <= LATEST_MJD:
             return mjd
         self.notes.append(f"{name} is MJD {mjd:g}; expected a date of 1900 to 2100")
         return None
@@ -173,13 +177,15 @@ def _times(
         header.notes.append("start from the archive id, no DATE-OBS")
     end = header.date("frame_end")
     if dit_s is None or n_planes == 0:
-        return start, end if end is not None and end > start else None
-    shortest = n_planes * dit_s
-    if end is not None and (end - start) * _DAY_S >= 0.5 * shortest:
+        return start, end if end is not None and 0 < end - start < _NOON_D else None
+    shortest = n_planes * (dit_s + _overhead_s(arm))
+    if end is not None and (
+        0.5 * n_planes * dit_s <= (end - start) * _DAY_S <= _LONGEST * shortest + _PAUSE_S
+    ):
         return start, end
     said = "no DET FRAM UTC" if end is None else "DET FRAM UTC contradicts DIT and planes"
     header.notes.append(f"{said}: end estimated from planes, DIT and overhead")
-    return start, start + n_planes * (dit_s + _overhead_s(arm)) / _DAY_S
+    return start, start + shortest / _DAY_S
 
 
 def _overhead_s(arm: str) -> float:
@@ -229,7 +235,7 @@ def _container(header: _Reader) -> str:
 
 
 def _pointing(header: _Reader) -> tuple[float | None, float | None]:
-    ra_deg, dec_deg = header.number("ra_deg"), header.number("dec_deg")
+    ra_deg, dec_deg = header.number("ra_deg", 0.0, 360.0), header.number("dec_deg", -90.0, 90.0)
     if ra_deg is not None and dec_deg is not None:
         return ra_deg, dec_deg
     ra, dec = header.number("target_ra_packed"), header.number("target_dec_packed")

@@ -119,6 +119,9 @@ _ISO = re.compile(
 MJD_OF_ORDINAL_0 = 678576
 """Ordinal of a calendar date less its modified Julian date [d]."""
 
+EARLIEST_MJD, LATEST_MJD = 15020.0, 88069.0
+"""1900 and 2100: other dates are not those of an observation [d]."""
+
 _DAY_S = 86400.0
 
 
@@ -142,7 +145,8 @@ def read_value(header: Mapping[str, Any], name: str, default: Any = _MISSING) ->
     Raises
     ------
     DataError
-        If nothing is found and there is no default, or the value is of another kind.
+        If nothing is found and there is no default, or the value is of another kind or not
+        finite.
     """
     keyword = KEYWORDS[name]
     for key in keyword.names:
@@ -156,13 +160,31 @@ def read_value(header: Mapping[str, Any], name: str, default: Any = _MISSING) ->
 
 
 def unpack_hms_deg(packed: float) -> float:
-    """Return the angle [deg] of HHMMSS.sss; 124523.298602 is 191.347077."""
-    return 15.0 * _unpack(packed, "HHMMSS")
+    """Return the angle [deg] of HHMMSS.sss; 124523.298602 is 191.347077.
+
+    Raises
+    ------
+    DataError
+        If the number is not of that form or not of 0 to 24 h.
+    """
+    hours = _unpack(packed, "HHMMSS")
+    if not 0 <= hours <= 24:
+        raise DataError(f"packed right ascension {packed!r} is not of 0 to 24 h")
+    return 15.0 * hours
 
 
 def unpack_dms_deg(packed: float) -> float:
-    """Return the angle [deg] of DDMMSS.sss; the sign holds for the whole, -3000.0 is -0.5."""
-    return _unpack(packed, "DDMMSS")
+    """Return the angle [deg] of DDMMSS.sss; the sign holds for the whole, -3000.0 is -0.5.
+
+    Raises
+    ------
+    DataError
+        If the number is not of that form or beyond a pole.
+    """
+    degrees = _unpack(packed, "DDMMSS")
+    if abs(degrees) > 90:
+        raise DataError(f"packed declination {packed!r} is not of -90 to 90 deg")
+    return degrees
 
 
 def pack_hms(angle_deg: float) -> float:
@@ -228,10 +250,19 @@ def _pack(angle: float) -> float:
     return math.copysign(packed, angle)
 
 
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
 def _converted(value: Any, kind: type, key: str) -> Any:
     if kind is str:
         return value.strip() if isinstance(value, str) else str(value)
     if isinstance(value, bool) is (kind is bool) and isinstance(value, int | float):
+        if not _is_finite(value):
+            raise DataError(f"{key} = {value!r}; expected a finite number")
         if kind is int and not float(value).is_integer():
             raise DataError(f"{key} = {value!r}; expected a whole number")
         return kind(value)

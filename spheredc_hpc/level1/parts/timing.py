@@ -8,7 +8,12 @@ import numpy as np
 
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.instrument.constants import Constants
-from spheredc_hpc.instrument.headers import mjd_from_iso, read_value
+from spheredc_hpc.instrument.headers import (
+    EARLIEST_MJD,
+    LATEST_MJD,
+    mjd_from_iso,
+    read_value,
+)
 from spheredc_hpc.level1.io import Flag, Floats, Header
 
 DAY_S = 86400.0
@@ -64,14 +69,20 @@ def frame_times(header: Header, n_planes: int, constants: Constants, arm: str) -
     Raises
     ------
     DataError
-        If the start or the integration time is missing.
+        If the start or the integration time is missing or makes no sense.
     """
     start = _start_mjd(header)
     dit_s = float(read_value(header, "dit_s"))
-    delay = read_value(header, "dit_delay_s", None)
-    delay_s = constants.value("dit_delay_s", arm=arm) if delay is None else float(delay)
+    if not dit_s > 0:
+        raise DataError(f"integration time {dit_s:g} s; expected more than 0")
     overhead_s = constants.value("detector_overhead_s", arm=arm)
     cadence_s, flags = dit_s + overhead_s, []
+    delay_s = constants.value("dit_delay_s", arm=arm)
+    delay = read_value(header, "dit_delay_s", None)
+    if delay is not None and not 0 <= delay <= LONGEST_OVERHEAD * overhead_s:
+        flags.append(f"delay of {delay:g} s before an integration; {delay_s:g} s assumed")
+    elif delay is not None:
+        delay_s = float(delay)
     end_text = read_value(header, "frame_end", "")
     if end_text:
         found_s = (mjd_from_iso(end_text) - start) * DAY_S / n_planes
@@ -97,9 +108,9 @@ def frame_times(header: Header, n_planes: int, constants: Constants, arm: str) -
 
 def _start_mjd(header: Header) -> float:
     date = read_value(header, "date_obs", "")
-    if date:
-        return mjd_from_iso(date)
-    mjd = read_value(header, "mjd_obs", None)
+    mjd = mjd_from_iso(date) if date else read_value(header, "mjd_obs", None)
     if mjd is None:
         raise DataError("header has neither DATE-OBS nor MJD-OBS")
+    if not EARLIEST_MJD <= mjd <= LATEST_MJD:
+        raise DataError(f"the exposure starts at MJD {mjd:g}; expected a date of 1900 to 2100")
     return float(mjd)
