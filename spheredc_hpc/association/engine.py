@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from spheredc_hpc.association.explain import pick_reason, setup_of
 from spheredc_hpc.association.grouping import Group
 from spheredc_hpc.association.index import FrameIndex
-from spheredc_hpc.association.picks import TIERS, Pick, age_of, tier_of
+from spheredc_hpc.association.picks import TIERS, Pick
 from spheredc_hpc.association.refusals import rejections
-from spheredc_hpc.association.rules import (
-    NO_CORONAGRAPH,
-    REQUIREMENTS,
-    ROLES,
-    Need,
-    Source,
-    key_value,
-)
+from spheredc_hpc.association.requirements import REQUIREMENTS, ROLES
+from spheredc_hpc.association.rules import NO_CORONAGRAPH, Need, Source, key_value
+from spheredc_hpc.association.sets import SetFinder
 from spheredc_hpc.config import AssociationSettings, ValidityWindow, digest_of
 from spheredc_hpc.instrument import frame_classes as classes
 from spheredc_hpc.model.association import (
@@ -33,6 +29,7 @@ from spheredc_hpc.model.provenance import PRODUCT_VERSIONS
 KEY_LENGTH = 16
 
 Requirements = Mapping[tuple[str, str], tuple[Need, ...]]
+Found = tuple[list[CalibrationUse], list[Missing]]
 
 
 @dataclass(frozen=True)
@@ -62,9 +59,11 @@ class Associator:
     settings : AssociationSettings
         Validity windows and preferences.
     versions : Versions
-        Digests that enter the identity of products.
+        Digests that enter the identity of products; only kinds named there can be made.
     requirements : mapping, optional
         Needs by arm and mode.
+    jobs : dict
+        Products to make, by directory: those of observations that are reduced.
     """
 
     index: FrameIndex
@@ -72,70 +71,62 @@ class Associator:
     versions: Versions
     requirements: Requirements = field(default_factory=lambda: REQUIREMENTS)
     jobs: dict[str, CalibrationJob] = field(default_factory=dict)
+    _known: dict[str, CalibrationJob] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._sets = SetFinder(self.index, self.settings.largest_bracket)
 
     def associate(self, group: Group) -> Association:
-        """Find what serves `group`; a rejected group gets its frames and its reasons only."""
-        found = Association(
-            observation=group.observation,
-            frames={role: tuple(map(FrameRef.of, frames)) for role, frames in group.frames.items()},
-            flags=group.flags,
-            rejected_because=group.rejected_because,
-            notes=group.notes,
-        )
-        if group.rejected_because:
-            return found
+        """Find what serves `group`; products are only asked for if it is to be reduced."""
         uses: list[CalibrationUse] = []
         missing = list(_missing_roles(group))
-        key = group.observation.key
+        key, mjd = group.observation.key, group.observation.mjd_mid or 0.0
         for need in self.requirements.get((key.arm, key.mode), ()):
-            if need.serves not in group.frames:
-                continue
-            served = group.frames[need.serves][0]
-            result = self._resolve(need, served, group.observation.mjd_mid or 0.0, uses)
-            if isinstance(result, CalibrationUse):
-                uses.append(result)
-            else:
-                missing.append(result)
+            frames = group.frames.get(need.serves, ())
+            for role, served in _served(need.role, frames if need.per_dit else frames[:1]):
+                self._resolve(replace(need, role=role), served, mjd, (uses, missing))
+        if not group.rejected_because:
+            for use in uses:
+                self._ask_for(use.product)
         flags = {*group.flags, *(f for use in uses for f in use.flags), *(m.flag for m in missing)}
-        return replace(
-            found,
-            calibrations=tuple(uses),
+        return Association(
+            observation=group.observation,
+            frames={role: tuple(map(FrameRef.of, frames)) for role, frames in group.frames.items()},
+            calibrations=tuple(dict.fromkeys(uses)),
             missing=tuple(missing),
             flags=tuple(sorted(flags - {""})),
+            rejected_because=group.rejected_because,
+            notes=group.notes,
+            partners=group.partners,
         )
 
-    def _resolve(
-        self, need: Need, served: RawFrame, mjd: float, uses: Sequence[CalibrationUse]
-    ) -> CalibrationUse | Missing:
+    def _ask_for(self, product: str) -> None:
+        job = self._known[product]
+        if job.kind in self.versions.settings:
+            self.jobs[product] = job
+
+    def _resolve(self, need: Need, served: RawFrame, mjd: float, found: Found) -> str:
+        """Add what serves `need`, or that nothing does, to `found`; the product, if any."""
+        uses, missing = found
         window: ValidityWindow = getattr(self.settings, need.window)
         picks = sorted(self._picks(need, served, mjd, window), key=lambda pick: pick.order)
         best = picks[0] if picks else None
         refused = rejections(need, served, mjd, self.index, window, picks)
         if need.sources and best is None:
-            return _missing(need, served, refused)
-        upstream = self._upstream(need, best, uses)
+            missing.append(_missing(need, served, refused))
+            return ""
+        upstream = self._upstream(need, best, found)
         if not need.sources and not upstream:
-            return _missing(need, served, refused)
-        job = self._job(need.kind, best.frames if best else (), upstream)
+            missing.append(_missing(need, served, refused))
+            return ""
+        dit_s = served.dit_s if best is not None and best.source.bracketing else None
+        job = self._job(need.kind, best.frames if best else (), upstream, dit_s)
         if best is None:
-            return _derived(need, job, uses)
-        flags = [best.source.flag] if best.source.flag else []
-        if best.tier != TIERS[0] and need.age_flag:
-            flags.append(need.age_flag)
-        return CalibrationUse(
-            role=need.role,
-            kind=need.kind,
-            product=job.product,
-            source_class=best.source.frame_class,
-            tier=best.tier,
-            age_h=best.age_h,
-            rank=best.rank,
-            relaxed=best.relaxed,
-            flags=tuple(flags),
-            frames=tuple(frame.archive_id for frame in best.frames),
-            rejected=refused,
-            why=pick_reason(need, served, best, window),
-        )
+            uses.append(_derived(need, job, uses))
+        else:
+            why = pick_reason(need, served, best, window)
+            uses.append(_use(need, job, best, refused, why))
+        return job.product
 
     def _picks(
         self, need: Need, served: RawFrame, mjd: float, window: ValidityWindow
@@ -148,7 +139,11 @@ class Associator:
             liked = tuple(key_value(served, key) for key in tolerant)
             closest, enough = (exact + tolerant, wanted + liked), (exact, wanted)
             for keys, values in dict.fromkeys((closest, enough)):
-                pick = self._nearest_set(source, rank, (keys, values), mjd, window)
+                query = ((keys, values), mjd, window)
+                if source.bracketing:
+                    pick = self._sets.bracketing(source, rank, query, served.dit_s)
+                else:
+                    pick = self._sets.nearest(source, rank, query)
                 if pick is not None:
                     yield replace(pick, relaxed=tuple(_relaxed(pick, served, tolerant)))
 
@@ -158,90 +153,49 @@ class Associator:
         order = (classes.BACKGROUND, classes.SKY)
         return sorted(
             sources,
-            key=lambda s: order.index(s.frame_class) if s.frame_class in order else len(order),
+            key=lambda s: (
+                order.index(s.frame_class)
+                if s.frame_class in order and not s.bracketing
+                else len(order)
+            ),
         )
 
-    def _nearest_set(
-        self,
-        source: Source,
-        rank: int,
-        wanted: tuple[tuple[str, ...], tuple[str, ...]],
-        mjd: float,
-        window: ValidityWindow,
-    ) -> Pick | None:
-        """Search outward in time; a complete set beats an incomplete one of its tier."""
-        keys, values = wanted
-        tried: set[str] = set()
-        incomplete: Pick | None = None
-        for nearest in self.index.outward(source.frame_class, keys, values, mjd):
-            age_h = age_of(nearest, mjd)
-            tier = tier_of(age_h, window)
-            if tier is None or (incomplete is not None and tier != incomplete.tier):
-                break
-            if nearest.archive_id in tried:
-                continue
-            frames = self._set_of(source, nearest, (keys, values), mjd)
-            tried |= {frame.archive_id for frame in frames}
-            levels = len({frame.dit_s for frame in frames})
-            if levels < source.usable_levels:
-                continue
-            pick = Pick(source, rank, frames, tier, age_h, source.relaxed)
-            if levels >= source.levels:
-                return pick
-            incomplete = incomplete or replace(pick, relaxed=(*pick.relaxed, "levels"))
-        return incomplete
-
-    def _set_of(
-        self,
-        source: Source,
-        nearest: RawFrame,
-        wanted: tuple[tuple[str, ...], tuple[str, ...]],
-        mjd: float,
-    ) -> tuple[RawFrame, ...]:
-        keys, values = wanted
-        if source.bundle != "nearest":
-            # Files of one set agree in the tolerant keys too, whatever their values.
-            alike = tuple(dict.fromkeys((*keys, *source.tolerant)))
-            return tuple(self.index.bundle(nearest, alike, source.bundle))
-        around = self.index.outward(source.frame_class, keys, values, mjd)
-        taken = [frame for frame, _ in zip(around, range(source.take), strict=False)]
-        return tuple(sorted(taken, key=lambda frame: (frame.mjd_start or 0.0, frame.archive_id)))
-
-    def _upstream(
-        self, need: Need, pick: Pick | None, uses: Sequence[CalibrationUse]
-    ) -> dict[str, str]:
+    def _upstream(self, need: Need, pick: Pick | None, found: Found) -> dict[str, str]:
         """Products that `need` is made of: of the observation, or of its own frames."""
         upstream = {}
         for name, origin in need.upstream:
             if isinstance(origin, str):
-                product = next((use.product for use in uses if use.role == origin), "")
-            else:
-                product = self._own(origin, pick) if pick else ""
-            if product:
+                product = next((use.product for use in found[0] if use.role == origin), "")
                 upstream[name] = product
-        return upstream
-
-    def _own(self, need: Need, pick: Pick) -> str:
-        first = pick.frames[0]
-        result = self._resolve(need, first, first.mjd_start or 0.0, ())
-        return result.product if isinstance(result, CalibrationUse) else ""
+                continue
+            frames = pick.frames if pick else ()
+            for role, served in _served(origin.role, frames if origin.per_dit else frames[:1]):
+                own = replace(origin, role=role)
+                product = self._resolve(own, served, served.mjd_start or 0.0, found)
+                upstream[role.replace(origin.role, name, 1)] = product
+        return {name: product for name, product in upstream.items() if product}
 
     def _job(
-        self, kind: str, frames: Sequence[RawFrame], upstream: dict[str, str]
+        self,
+        kind: str,
+        frames: Sequence[RawFrame],
+        upstream: dict[str, str],
+        dit_s: float | None,
     ) -> CalibrationJob:
         refs = tuple(map(FrameRef.of, frames))
         job = CalibrationJob(
             kind=kind,
-            key=product_key(kind, refs, upstream, self.versions),
+            key=product_key(kind, refs, upstream, self.versions, dit_s),
             setup=setup_of(frames) if frames else self._setup_of(upstream),
             frames=refs,
             upstream=upstream,
+            interpolate_dit_s=dit_s,
         )
-        return self.jobs.setdefault(job.product, job)
+        return self._known.setdefault(job.product, job)
 
     def _setup_of(self, upstream: Mapping[str, str]) -> dict[str, str]:
         """Describe a product that is made of others by what they agree in."""
-        first, *others = (self.jobs[product].setup for product in upstream.values())
+        first, *others = (self._known[product].setup for product in upstream.values())
         return {
             key: value
             for key, value in first.items()
@@ -249,11 +203,50 @@ class Associator:
         }
 
 
+def _served(role: str, frames: Sequence[RawFrame]) -> Iterator[tuple[str, RawFrame]]:
+    """Give the first frame of each integration time; that of most exposure has the plain role."""
+    first: dict[float | None, RawFrame] = {}
+    exposure_s: dict[float | None, float] = defaultdict(float)
+    for frame in frames:
+        first.setdefault(frame.dit_s, frame)
+        exposure_s[frame.dit_s] += (frame.dit_s or 0.0) * frame.n_planes
+    order = sorted(first, key=lambda dit: (-exposure_s[dit], -(dit or 0.0)))
+    for dit_s in order:
+        plain = dit_s == order[0]
+        yield role if plain else f"{role}@{dit_s or 0.0:.2f}", first[dit_s]
+
+
+def _use(
+    need: Need, job: CalibrationJob, best: Pick, refused: tuple[Rejected, ...], why: str
+) -> CalibrationUse:
+    flags = [best.source.flag] if best.source.flag else []
+    if best.tier != TIERS[0] and need.age_flag:
+        flags.append(need.age_flag)
+    return CalibrationUse(
+        role=need.role,
+        kind=need.kind,
+        product=job.product,
+        source_class=best.source.frame_class,
+        tier=best.tier,
+        age_h=best.age_h,
+        rank=best.rank,
+        relaxed=best.relaxed,
+        flags=tuple(flags),
+        frames=tuple(frame.archive_id for frame in best.frames),
+        rejected=refused,
+        why=why,
+    )
+
+
 def product_key(
-    kind: str, frames: Sequence[FrameRef], upstream: Mapping[str, str], versions: Versions
+    kind: str,
+    frames: Sequence[FrameRef],
+    upstream: Mapping[str, str],
+    versions: Versions,
+    interpolate_dit_s: float | None = None,
 ) -> str:
     """Name of a calibration product: a digest of all that it is made of, paths excepted."""
-    identity = {
+    identity: dict[str, object] = {
         "kind": kind,
         "frames": [[f.archive_id, f.size_bytes, f.datasum, f.header_digest] for f in frames],
         "upstream": dict(upstream),
@@ -261,6 +254,8 @@ def product_key(
         "constants": versions.constants,
         "product_version": PRODUCT_VERSIONS.get(kind, 0),
     }
+    if interpolate_dit_s is not None:
+        identity["interpolate_dit_s"] = interpolate_dit_s
     return digest_of(identity)[:KEY_LENGTH]
 
 
@@ -271,10 +266,12 @@ def _relaxed(pick: Pick, served: RawFrame, tolerant: Sequence[str]) -> Iterator[
 
 
 def _missing(need: Need, served: RawFrame, refused: tuple[Rejected, ...]) -> Missing:
+    best = need.sources[0].exact if need.sources else ()
+    wanted = {match.key: match.wanted(served) for match in best}
     return Missing(
         role=need.role,
         kind=need.kind,
-        keys={key: key_value(served, key) for key in need.missing_keys},
+        keys={key: wanted.get(key, key_value(served, key)) for key in need.missing_keys},
         consequence=need.consequence,
         flag=need.missing_flag,
         rejected=refused,

@@ -50,6 +50,9 @@ def _difference(key: str, frame: RawFrame, served: RawFrame, pick: Pick) -> str:
     if key == "levels":
         levels = len({f.dit_s for f in pick.frames})
         return f"{levels} integration times of {pick.source.levels}"
+    if key == "dit" and pick.source.bracketing:
+        dits = sorted({f.dit_s for f in pick.frames if f.dit_s is not None})
+        return f"interpolated between DIT {dits[0]:.2f} s and {dits[-1]:.2f} s"
     got, wanted = label(key, key_value(frame, key)), label(key, key_value(served, key))
     return f"{got} instead of {wanted} accepted"
 

@@ -5,23 +5,31 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
+from spheredc_hpc.association.joining import Draft, RolePool, end_of
+from spheredc_hpc.association.requirements import LEVEL1_MODES, ROLES, SCIENCE_CLASSES
 from spheredc_hpc.association.rules import (
-    LEVEL1_MODES,
+    NO_BLOCK,
     OBJECT,
-    ROLES,
-    SCIENCE_CLASSES,
-    RoleRule,
+    SETUPS_OF_ROLES,
     block_of,
     key_value,
 )
-from spheredc_hpc.association.screening import off_target, other_setups, star_of
+from spheredc_hpc.association.screening import (
+    off_target,
+    other_setups,
+    star_of,
+    total_exposure_s,
+)
+from spheredc_hpc.association.stars import one_name_per_star
+from spheredc_hpc.config import AssociationSettings
 from spheredc_hpc.instrument import frame_classes as classes
 from spheredc_hpc.model.frame import RawFrame
 from spheredc_hpc.model.observation import Observation, ObservationKey, observation_id, slug
 
-TELEMETRY_MARGIN_D = 600 / 86400
+LEAST_SHARE = 0.1
+"""Share of the exposure from which an integration time is worth merging."""
 CONFLICT = "different files claim this archive id"
 
 Preferred = Callable[[str], bool]
@@ -43,7 +51,8 @@ class Group:
     """One observation with its frames by role, in time order.
 
     `rejected_because` is empty if nothing speaks against reducing it so far; `level1_mode` is
-    empty for a mode that is not supported yet.
+    empty for a mode that is not supported yet. `partners` are the observations of the other
+    stars of its container.
     """
 
     observation: Observation
@@ -52,6 +61,12 @@ class Group:
     flags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     rejected_because: tuple[str, ...] = ()
+    partners: tuple[str, ...] = ()
+
+    @property
+    def in_container(self) -> bool:
+        """Whether its frames name a container."""
+        return any(f.container_id not in NO_BLOCK for held in self.frames.values() for f in held)
 
 
 @dataclass(frozen=True)
@@ -60,15 +75,6 @@ class Grouping:
 
     groups: tuple[Group, ...]
     left_out: tuple[LeftOut, ...]
-
-
-@dataclass
-class _Draft:
-    key: ObservationKey
-    science: list[RawFrame]
-    roles: dict[str, list[RawFrame]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    flags: set[str] = field(default_factory=set)
 
 
 def _any_path(path: str) -> bool:
@@ -104,20 +110,24 @@ def unique_frames(
 
 
 def group_frames(
-    frames: Iterable[RawFrame], min_science_frames: int = 1, preferred: Preferred = _any_path
+    frames: Iterable[RawFrame],
+    settings: AssociationSettings | None = None,
+    preferred: Preferred = _any_path,
 ) -> Grouping:
     """Make observations of scanned frames.
 
     Science frames of one night, block, arm, mode, filter, derotator mode, coronagraph and
-    target are one observation. CENTER, FLUX, SKY and telemetry join by the rows of `ROLES`;
-    what no science claims makes an observation of its own, which is rejected with the reason.
+    star are one observation; names within 15 arcsec of each other are one star. A block with
+    more exposure with satellite spots than without is continuous waffle. CENTER, FLUX, SKY and
+    telemetry join by the rows of `ROLES`; what no science claims makes an observation of its
+    own, which is rejected with the reason.
 
     Parameters
     ----------
     frames : iterable of RawFrame
         In any order; duplicates of an archive id are left out.
-    min_science_frames : int
-        Science planes below which an observation is rejected.
+    settings : AssociationSettings, optional
+        Rules of grouping; the defaults if absent.
     preferred : callable, optional
         Tells of a path whether it is taken before copies elsewhere.
 
@@ -126,15 +136,18 @@ def group_frames(
     Grouping
         Groups in order of their identity.
     """
+    settings = settings or AssociationSettings()
     unique, left_out = unique_frames(frames, preferred)
     timed = [frame for frame in unique if frame.mjd_start is not None and frame.night]
     left_out += [_left(frame, reason) for frame in unique if (reason := _unusable(frame))]
-    drafts = _science_drafts([f for f in timed if f.frame_class in SCIENCE_CLASSES])
+    timed, names = one_name_per_star(timed)
     by_class: dict[str, list[RawFrame]] = defaultdict(list)
     for frame in timed:
         by_class[frame.frame_class].append(frame)
+    science = [frame for kind in SCIENCE_CLASSES for frame in by_class[kind]]
+    drafts = _science_drafts(science, by_class[classes.CENTER], settings, left_out)
     claimed: set[str] = set()
-    pools = {rule.role: _Pool(rule, by_class[rule.frame_class]) for rule in ROLES}
+    pools = {rule.role: RolePool(rule, by_class[rule.frame_class]) for rule in ROLES}
     for draft in drafts:
         for rule in ROLES:
             pools[rule.role].join(draft)
@@ -152,7 +165,7 @@ def group_frames(
         for frame in by_class[frame_class]
         if frame.archive_id not in claimed
     ]
-    groups = [_finish(draft, min_science_frames, left_out) for draft in drafts]
+    groups = _with_partners([_finish(draft, settings, names, left_out) for draft in drafts])
     return Grouping(
         tuple(sorted(groups, key=lambda group: group.observation.id)),
         tuple(sorted(left_out, key=lambda item: (item.archive_id, item.path))),
@@ -199,87 +212,86 @@ def _by_key_and_target(
     return found
 
 
-def _science_drafts(science: Sequence[RawFrame]) -> list[_Draft]:
+def _science_drafts(
+    science: Sequence[RawFrame],
+    centers: Sequence[RawFrame],
+    settings: AssociationSettings,
+    left_out: list[LeftOut],
+) -> list[Draft]:
+    """Make drafts of science frames, and of CENTER frames that hold most of the exposure."""
+    found = _by_key_and_target(science)
+    waffled = set()
+    for place, members in _by_key_and_target(centers).items():
+        planes = sum(frame.n_planes for frame in members)
+        plain = found.get(place, [])
+        if planes < settings.waffle_min_frames:
+            continue
+        if total_exposure_s(members) > total_exposure_s(plain):
+            reason = "left out of OBJECT: the block holds more exposure with satellite spots"
+            left_out += [_left(frame, reason) for frame in plain]
+            found[place] = members
+            waffled.add(place)
     drafts = []
-    for (key, _), members in _by_key_and_target(science).items():
-        draft = _Draft(key, members)
-        draft.roles[OBJECT] = list(members)
-        drafts.append(draft)
+    for place, members in found.items():
+        for part, held in _parts(members, settings):
+            draft = Draft(replace(place[0], part=part), held)
+            draft.roles[OBJECT] = list(held)
+            draft.flags |= {"WAFFLE_CONTINUOUS"} if place in waffled else set()
+            drafts.append(draft)
     return drafts
 
 
-def _orphan_drafts(orphans: Sequence[RawFrame]) -> list[_Draft]:
+def _parts(
+    members: list[RawFrame], settings: AssociationSettings
+) -> list[tuple[str, list[RawFrame]]]:
+    """Split science frames by integration time, if that is the rule and there are several."""
+    by_dit: dict[str, list[RawFrame]] = defaultdict(list)
+    for frame in members:
+        by_dit[key_value(frame, "dit")].append(frame)
+    if settings.several_dits != "split" or len(by_dit) < 2:
+        return [("", members)]
+    return [(f"dit-{dit or 'unknown'}", held) for dit, held in sorted(by_dit.items())]
+
+
+def _with_partners(groups: Sequence[Group]) -> list[Group]:
+    """Name for each group of a container those of its other stars in the same setup."""
+    alike: dict[ObservationKey, list[Group]] = defaultdict(list)
+    for group in groups:
+        alike[replace(group.observation.key, part="")].append(group)
+    found = []
+    for group in groups:
+        others = [
+            other.observation.id
+            for other in alike[replace(group.observation.key, part="")]
+            if slug(other.observation.target) != slug(group.observation.target)
+            and group.in_container
+        ]
+        found.append(replace(group, partners=tuple(sorted(others))) if others else group)
+    return found
+
+
+def _orphan_drafts(orphans: Sequence[RawFrame]) -> list[Draft]:
     drafts = []
     for (key, _), members in _by_key_and_target(orphans).items():
-        draft = _Draft(key, members)
+        draft = Draft(key, members)
         for frame in members:
             draft.roles.setdefault(frame.frame_class, []).append(frame)
         drafts.append(draft)
     return drafts
 
 
-class _Pool:
-    """Frames of one role, found by key or by time."""
-
-    def __init__(self, rule: RoleRule, frames: Sequence[RawFrame]) -> None:
-        self.rule = rule
-        self.steps: list[dict[tuple[str, ...], list[RawFrame]]] = []
-        for keys in rule.ladder:
-            step: dict[tuple[str, ...], list[RawFrame]] = defaultdict(list)
-            for frame in frames:
-                step[tuple(key_value(frame, key) for key in keys)].append(frame)
-            self.steps.append(step)
-        self.by_night: dict[str, list[RawFrame]] = defaultdict(list)
-        for frame in frames:
-            self.by_night[frame.night].append(frame)
-
-    def join(self, draft: _Draft) -> None:
-        found = self._by_time(draft) if not self.rule.ladder else self._by_keys(draft)
-        if found:
-            draft.roles[self.rule.role] = found
-
-    def _by_keys(self, draft: _Draft) -> list[RawFrame]:
-        science = draft.science[0]
-        for keys, step in zip(self.rule.ladder, self.steps, strict=True):
-            found = step.get(tuple(key_value(science, key) for key in keys), [])
-            if found:
-                open_keys = [key for key in self.rule.ladder[0] if key not in keys]
-                if open_keys:
-                    draft.notes.append(
-                        f"{self.rule.role}: {len(found)} files of another {' and '.join(open_keys)}"
-                    )
-                return list(found)
-        return []
-
-    def _by_time(self, draft: _Draft) -> list[RawFrame]:
-        """Frames that overlap the observation in time, of its block if they name one."""
-        members = [frame for role in draft.roles.values() for frame in role]
-        first = min(frame.mjd_start or 0.0 for frame in members) - TELEMETRY_MARGIN_D
-        last = max(_end(frame) for frame in members) + TELEMETRY_MARGIN_D
-        blocks = {"", draft.key.block, *(frame.obs_id for frame in members)}
-        return [
-            frame
-            for frame in self.by_night[draft.key.night]
-            if (frame.mjd_start or 0.0) <= last
-            and _end(frame) >= first
-            and block_of(frame) in blocks
-        ]
-
-
-def _end(frame: RawFrame) -> float:
-    return frame.mjd_end or frame.mjd_start or 0.0
-
-
-def _screen(draft: _Draft, left_out: list[LeftOut]) -> None:
+def _screen(draft: Draft, settings: AssociationSettings, left_out: list[LeftOut]) -> None:
     """Leave out what points elsewhere, then keep one setup per role."""
     star = star_of(sorted(draft.science, key=_time_order))
-    for role in (OBJECT, classes.CENTER, classes.FLUX):
+    share = LEAST_SHARE if settings.several_dits == "merge" else 1.0
+    for role, keys in SETUPS_OF_ROLES.items():
         members = draft.roles.get(role, [])
         refused = off_target(members, star) if star else {}
         members = [frame for frame in members if frame.archive_id not in refused]
         if role == OBJECT and len({frame.dit_s for frame in members}) > 1:
             draft.flags.add("MIXED_DIT")
-        refused |= other_setups(members)
+        # FLUX frames differ in DIT and ND by design.
+        refused |= other_setups(members, keys, 0.0 if role == classes.FLUX else share)
         for frame in draft.roles.get(role, []):
             reason = refused.get(frame.archive_id)
             if reason is not None:
@@ -290,13 +302,21 @@ def _screen(draft: _Draft, left_out: list[LeftOut]) -> None:
             draft.flags |= {"FRAMES_REJECTED"} if role == OBJECT else set()
 
 
-def _finish(draft: _Draft, min_science_frames: int, left_out: list[LeftOut]) -> Group:
-    _screen(draft, left_out)
+def _finish(
+    draft: Draft, settings: AssociationSettings, names: dict[str, str], left_out: list[LeftOut]
+) -> Group:
+    _screen(draft, settings, left_out)
     frames = {
         role: tuple(sorted(members, key=_time_order))
         for role, members in sorted(draft.roles.items())
         if members
     }
+    draft.notes += [
+        f"{role}: {frame.archive_id} {names[frame.archive_id]}"
+        for role, members in frames.items()
+        for frame in members
+        if frame.archive_id in names
+    ]
     if any(0 < frame.n_planes < frame.ndit for role in frames.values() for frame in role):
         draft.flags.add("NDIT_SHORT")
     level1_mode = LEVEL1_MODES.get((draft.key.arm, draft.key.mode), "")
@@ -306,12 +326,12 @@ def _finish(draft: _Draft, min_science_frames: int, left_out: list[LeftOut]) -> 
         level1_mode=level1_mode,
         flags=tuple(sorted(draft.flags)),
         notes=tuple(draft.notes),
-        rejected_because=_rejection(draft, frames, level1_mode, min_science_frames),
+        rejected_because=_rejection(draft, frames, level1_mode, settings.min_science_frames),
     )
 
 
 def _rejection(
-    draft: _Draft,
+    draft: Draft,
     frames: dict[str, tuple[RawFrame, ...]],
     level1_mode: str,
     min_science_frames: int,
@@ -328,7 +348,7 @@ def _rejection(
     return tuple(reasons)
 
 
-def _observation(draft: _Draft, frames: dict[str, tuple[RawFrame, ...]]) -> Observation:
+def _observation(draft: Draft, frames: dict[str, tuple[RawFrame, ...]]) -> Observation:
     members = frames.get(OBJECT) or tuple(sorted(draft.science, key=_time_order))
     first = members[0]
     start = first.mjd_start or 0.0
@@ -340,7 +360,7 @@ def _observation(draft: _Draft, frames: dict[str, tuple[RawFrame, ...]]) -> Obse
         parent="_".join((draft.key.night, slug(first.target), slug(draft.key.block))),
         ra_deg=first.ra_deg,
         dec_deg=first.dec_deg,
-        mjd_mid=(start + max(_end(frame) for frame in members)) / 2,
+        mjd_mid=(start + max(end_of(frame) for frame in members)) / 2,
         dit_s=first.dit_s,
         n_frames=sum(frame.n_planes for frame in frames.get(OBJECT, ())),
     )

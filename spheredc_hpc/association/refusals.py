@@ -67,6 +67,8 @@ def _why_not(pick: Pick, best: Pick) -> str:
     if pick.order[0] != best.order[0]:
         return f"{what}: only a last resort"
     if pick.rank != best.rank:
+        if pick.source.bracketing and pick.source.frame_class == best.source.frame_class:
+            return f"{what}: the wanted integration time itself was found"
         return f"{what}: {best.source.frame_class} is preferred"
     if pick.tier != best.tier:
         return f"{what}: a set of a better validity window was found"

@@ -1,8 +1,8 @@
-"""Requirements and matching keys of each arm and mode, as rows of a table.
+"""What the rows of the tables of requirements are made of, and the keys that frames match by.
 
-An arm is added by adding rows: sources name the classes of raw frames, what of the science
-they must match, and which files go together; needs name the product, its sources in order of
-preference, and what follows if none is there.
+Sources name the classes of raw frames, what of the science they must match, and which files go
+together; needs name the product, its sources in order of preference, and what follows if none
+is there. The rows stand in `irdis_needs`, `ifs_needs` and `zimpol_needs`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from spheredc_hpc.instrument import frame_classes as classes
+from spheredc_hpc.instrument.filters import flat_filter, zimpol_broad_band
 from spheredc_hpc.model.frame import RawFrame
 from spheredc_hpc.model.observation import slug
 
 NO_BLOCK = ("", "-1", "-999", "0")
-NO_CORONAGRAPH = ("", "N_NS_CLEAR")
+NO_CORONAGRAPH = ("", "N_NS_CLEAR", "V_NC_WF")
 OBJECT = "OBJECT"
 
 Bundle = Literal["night", "block", "template", "nearest"]
@@ -62,6 +62,9 @@ class Source:
         Keys that this row leaves open although a better row does not.
     flag : str
         Quality flag of a product that this source serves.
+    bracketing : bool
+        Two sets of one night, of the integration times next below and above the wanted one,
+        between which the product is interpolated.
     """
 
     frame_class: str
@@ -73,6 +76,7 @@ class Source:
     usable_levels: int = 1
     relaxed: tuple[str, ...] = ()
     flag: str = ""
+    bracketing: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,9 @@ class Need:
     upstream : tuple of (str, str or Need)
         Products that it is made of: name, and the role of the same observation or a need of
         the calibration's own frames (a calibration of a calibration).
+    per_dit : bool
+        Whether each integration time of the frames that it serves needs one of its own. That
+        of most exposure has the plain role, another ``<role>@<DIT>``.
     """
 
     role: str
@@ -112,6 +119,7 @@ class Need:
     missing_flag: str = ""
     age_flag: str = ""
     upstream: tuple[tuple[str, str | Need], ...] = ()
+    per_dit: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,120 +139,13 @@ class RoleRule:
     coronagraph_only: bool = False
 
 
-def _same(*keys: str) -> tuple[Match, ...]:
-    return tuple(Match(key) for key in keys)
-
-
-_BACKGROUND_KEYS = ("arm", "readmode", "dit", "filter", "nd")
-
-IRDIS_BACKGROUND = (
-    Source(classes.SKY, _same(*_BACKGROUND_KEYS, "night", "block"), ("mode",), "block"),
-    Source(
-        classes.SKY,
-        _same(*_BACKGROUND_KEYS, "night", "target"),
-        ("mode",),
-        "night",
-        relaxed=("block",),
-    ),
-    Source(classes.BACKGROUND, _same(*_BACKGROUND_KEYS), ("lyot_stop",)),
-    Source(classes.DARK, _same("arm", "readmode", "dit"), ("filter",), flag="BG_DARK"),
-)
-
-
-def _irdis_background(role: str) -> Need:
-    return Need(
-        role=f"background:{role}",
-        kind="background",
-        serves=role,
-        sources=IRDIS_BACKGROUND,
-        window="background",
-        missing_keys=_BACKGROUND_KEYS,
-        consequence="no background is subtracted",
-        missing_flag="BG_MISSING",
-        age_flag="BG_AGE",
-    )
-
-
-IRDIS_IMAGING = (
-    _irdis_background(OBJECT),
-    _irdis_background("CENTER"),
-    _irdis_background("FLUX"),
-    Need(
-        role="flat",
-        kind="flat",
-        serves=OBJECT,
-        sources=(
-            Source(
-                classes.FLAT,
-                _same("arm", "filter"),
-                bundle="template",
-                levels=5,
-                usable_levels=2,
-            ),
-        ),
-        window="flat",
-        missing_keys=("arm", "filter"),
-        consequence="unit response is assumed",
-        missing_flag="FLAT_MISSING",
-        age_flag="FLAT_AGE",
-    ),
-    Need(
-        role="bad_pixels",
-        kind="bad_pixels",
-        serves=OBJECT,
-        missing_keys=("arm", "filter"),
-        consequence="bad pixels are only found in the science frames",
-        upstream=(("flat", "flat"), ("background", "background:OBJECT")),
-    ),
-)
-
-REQUIREMENTS: dict[tuple[str, str], tuple[Need, ...]] = {
-    (classes.IRDIS, "DBI"): IRDIS_IMAGING,
-    (classes.IRDIS, "CBI"): IRDIS_IMAGING,
+SETUPS_OF_ROLES = {
+    OBJECT: ("nd", "readmode"),
+    "CENTER": ("nd", "readmode"),
+    "FLUX": ("readmode",),
 }
-"""Calibrations by arm and mode; a mode without a row is not supported yet."""
-
-LEVEL1_MODES: dict[tuple[str, str], str] = {
-    (classes.IRDIS, "DBI"): "irdis_dbi",
-    (classes.IRDIS, "CBI"): "irdis_dbi",
-}
-"""Name in the registry of observing modes, by arm and mode."""
-
-SCIENCE_CLASSES = (classes.SCIENCE, classes.SCIENCE_POL, classes.SCIENCE_LSS)
-
-_SAME_SETUP = ("night", "target", "arm", "filter", "derotator_mode")
-
-ROLES = (
-    RoleRule(
-        "CENTER",
-        classes.CENTER,
-        ((*_SAME_SETUP, "coronagraph", "block"), (*_SAME_SETUP, "coronagraph")),
-        consequence="the star centre comes from the halo",
-        missing_flag="CENTER_ASSUMED",
-        coronagraph_only=True,
-    ),
-    RoleRule(
-        "FLUX",
-        classes.FLUX,
-        ((*_SAME_SETUP, "block"),),
-        consequence="contrast is not calibrated",
-        missing_flag="FLUX_MISSING",
-    ),
-    RoleRule(
-        "SKY",
-        classes.SKY,
-        (("night", "arm", "filter", "block"), ("night", "arm", "filter", "target")),
-    ),
-    RoleRule(
-        "SPARTA",
-        classes.SPARTA,
-        consequence="seeing and coherence time come from the science headers",
-        missing_flag="NO_SPARTA",
-    ),
-)
-
-SETUP_OF_A_ROLE = ("dit", "nd", "readmode")
-"""Values that the frames of one role share; the setup with most light is kept."""
+"""Values that the frames of one role share, besides the integration time of science; the setup
+with most light is kept."""
 
 LABELS = {
     "dit": "DIT {} s",
@@ -254,6 +155,11 @@ LABELS = {
     "target": "target {}",
     "mode": "mode {}",
 }
+
+
+def same(*keys: str) -> tuple[Match, ...]:
+    """Keys that a calibration shares with the frame it serves, as they are."""
+    return tuple(Match(key) for key in keys)
 
 
 class _KeysOf(dict[str, str]):
@@ -274,7 +180,8 @@ def key_value(frame: RawFrame, key: str) -> str:
     """Value of a matching key of a frame, as text; empty if the header does not say.
 
     Besides the columns of `RawFrame`: ``dit`` (two decimals), ``block`` (container or
-    observing block), ``target`` (its slug) and ``ifs_band`` (``YJ`` or ``YJH``).
+    observing block), ``target`` (its slug), ``ifs_band`` (``YJ`` or ``YJH``), ``flat_filter``
+    (the filter of flats that serve it) and ``broad_band`` (of ZIMPOL, the nearest).
     """
     if key == "dit":
         return "" if frame.dit_s is None else f"{frame.dit_s:.2f}"
@@ -284,6 +191,10 @@ def key_value(frame: RawFrame, key: str) -> str:
         return slug(frame.target)
     if key == "ifs_band":
         return {"YJ": "YJ", "YH": "YJH"}.get(frame.mode, "")
+    if key == "flat_filter":
+        return flat_filter(frame.filter)
+    if key == "broad_band":
+        return zimpol_broad_band(frame.filter)
     return str(getattr(frame, key))
 
 

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from spheredc_hpc.association.rules import SETUP_OF_A_ROLE, key_value
+from spheredc_hpc.association.rules import key_value
 from spheredc_hpc.model.frame import RawFrame
 
 POINTING_LIMIT_ARCSEC = 15.0
@@ -62,38 +62,71 @@ def off_target(frames: Sequence[RawFrame], star: RawFrame) -> dict[str, str]:
     }
 
 
-def other_setups(frames: Sequence[RawFrame]) -> dict[str, str]:
-    """Find frames whose DIT, ND or read mode is not that with the longest total exposure.
+def other_setups(
+    frames: Sequence[RawFrame], keys: Sequence[str], least_share: float = 1.0
+) -> dict[str, str]:
+    """Find frames whose setup is not one of those with most exposure.
+
+    Parameters
+    ----------
+    frames : sequence of RawFrame
+        Of one role.
+    keys : sequence of str
+        Values that all frames must share; the setup with the longest total exposure is kept.
+    least_share : float
+        Share of the exposure from which another integration time of that setup is kept too.
 
     Returns
     -------
     dict
         Archive id to reason, ``dit 8.00 instead of 32.00`` for example.
     """
+    kept = _most_exposed(frames, keys)
+    refused = {
+        frame.archive_id: _difference(_setup(frame, keys), kept, keys)
+        for frame in frames
+        if _setup(frame, keys) != kept
+    }
+    alike = [frame for frame in frames if frame.archive_id not in refused]
+    total_s = sum(map(_exposure_s, alike))
+    by_dit: dict[tuple[str, ...], float] = defaultdict(float)
+    for frame in alike:
+        by_dit[_setup(frame, ("dit",))] += _exposure_s(frame)
+    longest = max(by_dit, key=lambda dit: (by_dit[dit], dit), default=())
+    for frame in alike:
+        dit = _setup(frame, ("dit",))
+        if dit != longest and by_dit[dit] < least_share * total_s:
+            reason = _difference(dit, longest, ("dit",))
+            if least_share < 1:
+                share = 100 * by_dit[dit] / total_s
+                reason += f", {share:.0f} % of the exposure (at least {100 * least_share:g} %)"
+            refused[frame.archive_id] = reason
+    return refused
+
+
+def total_exposure_s(frames: Sequence[RawFrame]) -> float:
+    """Sum of integration times [s]."""
+    return sum(map(_exposure_s, frames))
+
+
+def _most_exposed(frames: Sequence[RawFrame], keys: Sequence[str]) -> tuple[str, ...]:
     exposure_s: dict[tuple[str, ...], float] = defaultdict(float)
     for frame in frames:
-        exposure_s[_setup(frame)] += _exposure_s(frame)
-    if len(exposure_s) < 2:
-        return {}
-    kept = max(exposure_s, key=lambda setup: (exposure_s[setup], setup))
-    return {
-        frame.archive_id: _difference(_setup(frame), kept)
-        for frame in frames
-        if _setup(frame) != kept
-    }
+        exposure_s[_setup(frame, keys)] += _exposure_s(frame)
+    return max(exposure_s, key=lambda setup: (exposure_s[setup], setup), default=())
 
 
 def _exposure_s(frame: RawFrame) -> float:
     return (frame.dit_s or 0.0) * frame.n_planes
 
 
-def _setup(frame: RawFrame) -> tuple[str, ...]:
-    return tuple(key_value(frame, key) for key in SETUP_OF_A_ROLE)
+def _setup(frame: RawFrame, keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(key_value(frame, key) for key in keys)
 
 
-def _difference(setup: tuple[str, ...], kept: tuple[str, ...]) -> str:
+def _difference(setup: tuple[str, ...], kept: tuple[str, ...], keys: Sequence[str]) -> str:
     return ", ".join(
         f"{key} {value or 'none'} instead of {wanted or 'none'}"
-        for key, value, wanted in zip(SETUP_OF_A_ROLE, setup, kept, strict=True)
+        for key, value, wanted in zip(keys, setup, kept, strict=True)
         if value != wanted
     )

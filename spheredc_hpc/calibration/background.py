@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
@@ -47,6 +49,9 @@ def background(
 ) -> CalibrationResult:
     """Average background planes of one integration time without outliers.
 
+    A job that names an integration time to interpolate holds frames of one below and one above;
+    the mean of each is made, and what lies between is taken.
+
     Returns
     -------
     CalibrationResult
@@ -57,55 +62,133 @@ def background(
     Raises
     ------
     DataError
-        If a frame has another shape or integration time than the first.
+        If a frame has another shape or integration time than the first, or does not bracket
+        the one to interpolate.
     """
     device = detector_of(job.setup, inputs.constants)
-    stack: list[Image] = []
-    left_out: list[str] = []
-    dit_s = 0.0
-    for ref in job.frames:
-        found = usable_planes(ref, inputs, device)
-        dit_s = dit_s or found.dit_s
-        if round(found.dit_s, DIT_DECIMALS) != round(dit_s, DIT_DECIMALS):
-            raise DataError(
-                f"{ref.archive_id}: integration time {found.dit_s:.2f} s in a background of "
-                f"{dit_s:.2f} s"
-            )
-        left_out += found.left_out
-        room = settings.max_planes - len(stack)
-        stack += list(found.planes[:room])
-        left_out += [
-            f"{ref.archive_id} plane {i}: more than {settings.max_planes} planes"
-            for i in range(max(room, 0), len(found.planes))
-        ]
-    if not stack:
+    stacks = _stacks(job, inputs, device, settings.max_planes)
+    if not all(stack.planes for stack in stacks) or not stacks:
+        left_out = [text for stack in stacks for text in stack.left_out]
         return rejected(f"no usable background plane among {len(job.frames)} files", *left_out)
-    result = clipped_mean(np.stack(stack), settings.clip_sigma, settings.clip_iterations)
-    variance = _variance_of_mean(result.mean, result.variance, result.kept, device)
-    clipped = float(1 - result.kept.mean() / len(stack))
-    noise = _noise(variance, len(stack))
-    templates = background_templates(stack, result.mean, noise, device, settings.max_templates)
+    means = [_mean(stack, settings, device) for stack in stacks]
+    made = means[0] if len(means) == 1 else _between(means, job.interpolate_dit_s or 0.0)
+    left_out = [text for stack in stacks for text in stack.left_out]
+    planes = sum(len(stack.planes) for stack in stacks)
+    noise = float(np.mean([_noise(m.variance, m.planes) for m in means]))
+    # Between two integration times there are no planes whose changes could be templates.
+    templates: dict[str, Image] = {}
+    if len(stacks) == 1:
+        limit = settings.max_templates
+        templates = background_templates(stacks[0].planes, made.mean, noise, device, limit)
     lit = device.illuminated_mask()
-    fields = [result.mean[:, part] for part in device.fields]
+    fields = [made.mean[:, part] for part in device.fields]
     levels = [float(np.median(field[mask])) for field, mask in zip(fields, lit, strict=True)]
+    quality: dict[str, object] = {
+        "dit_s": made.dit_s,
+        "planes": planes,
+        "left_out": left_out,
+        "median_adu": levels,
+        "noise_adu": noise,
+        "templates": len(templates),
+        "clipped_fraction": float(np.mean([m.clipped for m in means])),
+    }
+    if len(means) > 1:
+        quality["interpolated_between_s"] = [m.dit_s for m in means]
     return CalibrationResult(
         images={
-            "MEAN": result.mean,
-            "VARIANCE": variance,
-            "COUNT": result.kept.astype(np.float32),
+            "MEAN": made.mean,
+            "VARIANCE": made.variance,
+            "COUNT": made.kept,
             **templates,
         },
-        facts={"DIT": dit_s, "NPLANES": len(stack), "BUNIT": "adu"},
-        quality={
-            "dit_s": dit_s,
-            "planes": len(stack),
-            "left_out": left_out,
-            "median_adu": levels,
-            "noise_adu": noise,
-            "templates": len(templates),
-            "clipped_fraction": clipped,
-        },
+        facts={"DIT": made.dit_s, "NPLANES": planes, "BUNIT": "adu"},
+        quality=quality,
         flags=left_out_flags([text for text in left_out if "no numbers" in text]),
+    )
+
+
+@dataclass
+class _Stack:
+    """Planes of one integration time."""
+
+    dit_s: float
+    planes: list[Image] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """Background of one integration time [adu per DIT], its variance and the planes behind it."""
+
+    dit_s: float
+    mean: Image
+    variance: Image
+    kept: Image
+    planes: int
+    clipped: float = 0.0
+
+
+def _stacks(
+    job: CalibrationJob, inputs: CalibrationInputs, device: Detector, max_planes: int
+) -> list[_Stack]:
+    """Read the planes of every integration time, one or the two to interpolate between."""
+    stacks: dict[float, _Stack] = {}
+    for ref in job.frames:
+        found = usable_planes(ref, inputs, device)
+        dit_s = round(found.dit_s, DIT_DECIMALS)
+        stack = stacks.setdefault(dit_s, _Stack(found.dit_s))
+        if job.interpolate_dit_s is None and len(stacks) > 1:
+            first = next(iter(stacks))
+            raise DataError(
+                f"{ref.archive_id}: integration time {dit_s:.2f} s in a background of {first:.2f} s"
+            )
+        stack.left_out += found.left_out
+        room = max_planes - len(stack.planes)
+        stack.planes += list(found.planes[:room])
+        stack.left_out += [
+            f"{ref.archive_id} plane {i}: more than {max_planes} planes"
+            for i in range(max(room, 0), len(found.planes))
+        ]
+    ordered = [stacks[dit_s] for dit_s in sorted(stacks)]
+    wanted = job.interpolate_dit_s
+    if wanted is not None and not (
+        len(ordered) == 2 and ordered[0].dit_s < wanted < ordered[1].dit_s
+    ):
+        found_s = ", ".join(f"{stack.dit_s:.2f}" for stack in ordered)
+        raise DataError(
+            f"background of {wanted:.2f} s between integration times of {found_s} s; "
+            "expected one below and one above"
+        )
+    return ordered
+
+
+def _mean(stack: _Stack, settings: BackgroundSettings, device: Detector) -> _Mean:
+    result = clipped_mean(np.stack(stack.planes), settings.clip_sigma, settings.clip_iterations)
+    variance = _variance_of_mean(result.mean, result.variance, result.kept, device)
+    return _Mean(
+        stack.dit_s,
+        result.mean,
+        variance,
+        result.kept.astype(np.float32),
+        len(stack.planes),
+        float(1 - result.kept.mean() / len(stack.planes)),
+    )
+
+
+def _between(means: list[_Mean], dit_s: float) -> _Mean:
+    """Interpolate linearly: offset pattern and glow need not scale together.
+
+    Between two levels a plane's own scatter is not what `COUNT` says of one integration time;
+    the smaller count stands.
+    """
+    low, high = means
+    share = np.float32((dit_s - low.dit_s) / (high.dit_s - low.dit_s))
+    return _Mean(
+        dit_s,
+        (1 - share) * low.mean + share * high.mean,
+        (1 - share) ** 2 * low.variance + share**2 * high.variance,
+        np.minimum(low.kept, high.kept),
+        low.planes + high.planes,
     )
 
 

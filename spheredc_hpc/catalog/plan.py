@@ -102,7 +102,7 @@ def plan(root: Path, name: str, config: Config, raw: Sequence[Path] | None = Non
     with database_errors():
         frames = list(_frames())
         found = describe_files(places)
-    grouping = group_frames(frames, config.association.min_science_frames, places.cover)
+    grouping = group_frames(frames, config.association, places.cover)
     chosen = [group for group in grouping.groups if _touches(group, places)]
     found = _with_conflicts(found, grouping, places)
     if not chosen:

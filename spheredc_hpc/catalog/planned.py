@@ -28,7 +28,9 @@ class Planned:
         return f"plan/{plan}/associations/{self.id}.json"
 
     def products(self) -> tuple[str, ...]:
-        """Directories of the calibrations that it needs, each once."""
+        """Directories of the calibrations to make for it, each once; none if it is rejected."""
+        if self.association.rejected_because:
+            return ()
         return tuple(dict.fromkeys(use.product for use in self.association.calibrations))
 
     def missing_texts(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,14 @@ SINGLE_BAND = (
     *("NB_HeI", "NB_CntJ", "NB_PaB", "NB_CntH", "NB_FeII"),
     *("NB_CntK1", "NB_H2", "NB_BrG", "NB_CntK2", "NB_CO"),
 )
-SPECTROSCOPIC = ("S_LR", "S_MR", "W_YJH", "W_YHJKs", "W_YJHKs")
+SPECTROSCOPIC = ("S_LR", "S_MR", "W_YJH", "W_YJHKs")
+_FLATS_OF_SLITS = {"S_LR": "W_YJHKs", "S_MR": "W_YJH"}
+ZIMPOL_BROAD_BANDS = ("V", "N_R", "N_I")
 POLARISERS = ("DP_0_", "DP_45_")
-_BY_UPPER_CASE = {name.upper(): name for name in (*DUAL_BAND, *SINGLE_BAND, *SPECTROSCOPIC)}
+_BY_UPPER_CASE = {
+    **{name.upper(): name for name in (*DUAL_BAND, *SINGLE_BAND, *SPECTROSCOPIC)},
+    "W_YHJKS": "W_YJHKs",
+}
 _PREFIXES = (("FILT_BBF_", "BB_"), ("FILT_NBF_", "NB_"), ("B_", "BB_"), ("N_", "NB_"))
 _ND = re.compile(r"(?:CPI_)?ND_?(\d)(?:\.(\d))?")
 
@@ -161,6 +167,48 @@ def normalise_nd(nd: str) -> str:
     if name not in ("ND_1.0", "ND_2.0", "ND_3.5"):
         raise DataError(f"neutral density {nd!r} unknown; expected OPEN, ND_1.0, ND_2.0, ND_3.5")
     return name
+
+
+def flat_filter(combination: str) -> str:
+    """Return the filter whose flats serve frames of an IRDIS combination.
+
+    Polarimetry is flattened through its filter without polarisers, spectra of the long slit
+    through the wide filter of their disperser; anything else through itself.
+    """
+    name = normalise_filter(combination)
+    for prefix in POLARISERS:
+        name = name.removeprefix(prefix)
+    return _FLATS_OF_SLITS.get(name, name)
+
+
+@cache
+def zimpol_broad_band(filters: str) -> str:
+    """Return the broad band (V, N_R, N_I) nearest in wavelength to ZIMPOL filters.
+
+    Parameters
+    ----------
+    filters : str
+        Filters of the light path joined by ``+``, as in the catalogue; the narrowest that is
+        known decides.
+
+    Returns
+    -------
+    str
+        Empty if none of the filters is known.
+    """
+    table = default_constants()
+    known = []
+    for name in filters.split("+"):
+        rows = table.rows("filter_bandwidth_um", arm="ZIMPOL", band=name)
+        known += [(row.value, name) for row in rows]
+    if not known:
+        return ""
+
+    def wavelength(name: str) -> float:
+        return table.value("filter_wavelength_um", arm="ZIMPOL", band=name)
+
+    middle = wavelength(min(known)[1])
+    return min(ZIMPOL_BROAD_BANDS, key=lambda band: abs(wavelength(band) - middle))
 
 
 def irdis_combination(header: Mapping[str, Any]) -> str:

@@ -24,7 +24,9 @@ class CalibrationUse:
     ----------
     role : str
         What it serves: ``background:OBJECT``, ``background:CENTER``, ``background:FLUX``,
-        ``flat`` or ``bad_pixels``.
+        ``flat``, ``bad_pixels`` and so on. A role of several integration times has a background
+        for each: ``background:OBJECT`` of that with most exposure, ``background:OBJECT@8.00``
+        of another. What calibrations need themselves is named after them: ``background:WAVE``.
     kind : str
         Kind of product, a name of the calibration registry.
     product : str
@@ -73,7 +75,8 @@ class Association:
 
     `frames` maps a role (OBJECT, CENTER, FLUX, SKY, SPARTA) to its raw files in time order.
     `rejected_because` is empty if the observation can be reduced. `notes` say which frames were
-    left out of a role, or taken from another block.
+    left out of a role, or taken from another block. `partners` are the other stars of the same
+    container and setup (star hopping): references for each other.
     """
 
     observation: Observation
@@ -83,6 +86,7 @@ class Association:
     flags: tuple[str, ...] = ()
     rejected_because: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    partners: tuple[str, ...] = ()
 
     def calibration(self, role: str) -> CalibrationUse | None:
         """Give the pick for `role`, or None."""
@@ -96,6 +100,8 @@ class CalibrationJob:
     `key` names the product directory ``calibrations/<kind>/<key>``; it digests the frames,
     the upstream products, the settings and the product version. `upstream` maps a role
     (``background``, ``flat``) to the product directory it needs, relative to the root.
+    `interpolate_dit_s` is the integration time of a background that is interpolated between
+    frames of two others.
     """
 
     kind: str
@@ -103,6 +109,7 @@ class CalibrationJob:
     setup: dict[str, str]
     frames: tuple[FrameRef, ...]
     upstream: dict[str, str] = field(default_factory=dict)
+    interpolate_dit_s: float | None = None
 
     @property
     def product(self) -> str:

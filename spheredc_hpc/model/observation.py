@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 class ObservationKey:
     """The values that make two frames part of one observation.
 
-    `block` is the container id where there is one (star hopping), else the OB id.
+    `block` is the container id where there is one (star hopping), else the OB id. `part` tells
+    observations apart that one block was split into, by integration time for instance.
     """
 
     night: str
@@ -22,11 +23,13 @@ class ObservationKey:
     filter: str
     derotator_mode: str
     coronagraph: str
+    part: str = ""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the key, hexadecimal."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """SHA-256 of the key, hexadecimal; a `part` counts only if there is one."""
+        values = {name: value for name, value in asdict(self).items() if name != "part" or value}
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -33,4 +33,12 @@ FLAGS: dict[str, str] = {
     "ND_UNKNOWN": "neutral density without a transmission; 1 assumed",
     "ANGLE_ASSUMED": "angles supplied from outside",
     "SCALE_ASSUMED": "pixel scale supplied from outside",
+    "WAFFLE_CONTINUOUS": "satellite spots in every science frame",
+    "WAVE_AGE": "wavelength calibration older than its nominal validity window",
+    "WAVE_MISSING": "no wavelength calibration of the same disperser",
+    "SPECPOS_AGE": "positions of the spectra older than their nominal validity window",
+    "SPECPOS_MISSING": "no positions of the spectra for the same prism",
+    "IFU_FLAT_MISSING": "no lenslet flat for the same prism; equal transmission was assumed",
+    "BIAS_MISSING": "no bias of the same read mode",
+    "MODEM_MISSING": "no modulation efficiency of the same read mode",
 }

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from spheredc_hpc.association.rules import LEVEL1_MODES
+from spheredc_hpc.association.requirements import LEVEL1_MODES
 from spheredc_hpc.config import Config, digest_of
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.instrument.constants import Constants, default_constants

@@ -98,7 +98,7 @@ def make_association(
     kinds = ("background", "flat", "bad_pixels")
     versions = Versions({kind: f"settings of {kind}" for kind in kinds}, "constants")
     associator = Associator(FrameIndex(frames), AssociationSettings(**settings), versions)
-    groups = group_frames(frames, min_science_frames=2).groups
+    groups = group_frames(frames, AssociationSettings(**settings)).groups
     return [associator.associate(group) for group in groups], associator.jobs
 
 

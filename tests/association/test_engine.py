@@ -328,7 +328,7 @@ def test_another_arm_needs_rows_only(frame):
     associator = Associator(
         FrameIndex(frames),
         AssociationSettings(),
-        Versions({}, ""),
+        Versions(dict.fromkeys(("wave", "background", "detector_flat"), ""), ""),
         requirements={("IFS", "YH"): IFS_ROWS},
     )
     association = associator.associate(group)
@@ -336,3 +336,127 @@ def test_another_arm_needs_rows_only(frame):
     assert associator.jobs[wave.upstream["dark"]].frames[0].frame_class == "DARK"
     flats = association.calibration("detector_flat_1020").frames
     assert flats == (frames[3].archive_id, frames[4].archive_id)
+
+
+def test_a_background_between_two_integration_times_is_interpolated(block, frame, associate):
+    around = [
+        frame("BACKGROUND", MIDNIGHT + (8 + i / 10) * HOUR, dit_s=dit)
+        for i, dit in enumerate((4.0, 16.0, 64.0, 64.0, 128.0))
+    ]
+    (association,), jobs = associate([*block(), *around])
+    use = association.calibration("background:OBJECT")
+    assert use.frames == tuple(f.archive_id for f in around[1:4])
+    assert (use.relaxed, use.flags) == (("dit",), ("BG_INTERPOLATED",))
+    assert "interpolated between DIT 16.00 s and 64.00 s" in use.why
+    assert jobs[use.product].interpolate_dit_s == 32.0
+    # The same frames between which another time is interpolated are another product.
+    longer = [
+        dataclasses.replace(f, dit_s=20.0) if f.frame_class == "SCIENCE" else f for f in block()
+    ]
+    (other,), _ = associate([*longer, *around])
+    assert other.calibration("background:OBJECT").product != use.product
+
+
+def test_an_equal_integration_time_beats_a_bracket(block, frame, background, only):
+    around = [frame("BACKGROUND", MIDNIGHT + 2 * HOUR, dit_s=dit) for dit in (16.0, 64.0)]
+    use = only([*block(), *around, background(9)]).calibration("background:OBJECT")
+    assert use.relaxed == ()
+    dark = frame("DARK", MIDNIGHT + 9 * HOUR)
+    use = only([*block(), *around, dark]).calibration("background:OBJECT")
+    assert use.source_class == "DARK"
+
+
+@pytest.mark.parametrize("dits", [(16.0, 16.0), (64.0, 128.0), (0.84, 64.0)])
+def test_what_does_not_bracket_closely_is_missing(block, frame, only, dits):
+    frames = [frame("BACKGROUND", MIDNIGHT + HOUR * (2 + i), dit_s=d) for i, d in enumerate(dits)]
+    association = only([*block(), *frames])
+    assert association.calibration("background:OBJECT") is None
+    assert "BG_MISSING" in association.flags
+
+
+def test_integration_times_of_different_nights_do_not_bracket(block, frame, only):
+    frames = [frame("BACKGROUND", MIDNIGHT + 9 * HOUR, dit_s=16.0)]
+    frames += [frame("BACKGROUND", MIDNIGHT + 1.5, dit_s=64.0)]
+    assert only([*block(), *frames]).calibration("background:OBJECT") is None
+
+
+def test_each_integration_time_has_its_background(block, frame, background, only):
+    short = [frame("SCIENCE", MIDNIGHT + HOUR + i / 100, dit_s=16.0) for i in range(4)]
+    association = only([*block(), *short, background(8), background(9, dit_s=16.0)])
+    assert association.calibration("background:OBJECT").frames
+    use = association.calibration("background:OBJECT@16.00")
+    assert "DIT 16.00 s" in use.why
+    lacking = only([*block(), *short, background(8)])
+    assert [m.role for m in lacking.missing if "@" in m.role] == ["background:OBJECT@16.00"]
+
+
+def test_an_ifs_observation_has_calibrations_of_its_calibrations(frame, associate):
+    ifs = {"arm": "IFS", "mode": "YH", "filter": "OBS_H", "ifs_setup": "OBS_H", "lyot_stop": ""}
+    lamps = ("CAL_BB_2", "CAL_NB1_1", "CAL_NB2_1", "CAL_NB3_1", "CAL_NB4_2")
+    hours = iter(range(100))
+
+    def calibration(frame_class, **columns):
+        mjd = MIDNIGHT + (8 + next(hours) / 60) * HOUR
+        return frame(frame_class, mjd, **{**ifs, "dit_s": 1.65, **columns})
+
+    frames = [frame("SCIENCE", MIDNIGHT + i / 100, **ifs) for i in range(3)]
+    frames += [calibration(kind) for kind in ("SPECPOS", "WAVE", "IFU_FLAT", "DARK")]
+    frames += [calibration("DARK", dit_s=dit) for dit in (32.0, 3.0, 6.0)]
+    frames += [
+        calibration("DET_FLAT", ifs_setup=f"{lamp}_YJH", dit_s=dit)
+        for lamp in lamps
+        for dit in (3.0, 6.0, 6.0)
+    ]
+    (association,), jobs = associate(frames)
+    assert association.rejected_because == ("IFS YH is not supported yet",)
+    assert jobs == {}
+    roles = {use.role for use in association.calibrations}
+    assert roles >= {"background:OBJECT", "dark", "specpos", "wave", "ifu_flat", "bad_pixels"}
+    assert roles >= {f"det_flat:{lamp}" for lamp in ("white", "1020", "1230", "1300", "1550")}
+    assert roles >= {"background:WAVE", "background:DET_FLAT", "background:DET_FLAT@3.00"}
+    assert [m.role for m in association.missing if m.kind != "exposure"] == []
+    white = association.calibration("det_flat:white")
+    assert len(white.frames) == 2
+    without = [f for f in frames if not (f.frame_class == "DARK" and f.dit_s == 1.65)]
+    (association,), _ = associate(without)
+    lacking = {m.role: m.keys for m in association.missing}
+    assert lacking["dark"] == {"arm": "IFS", "readmode": "Nondest", "dit": "1.65"}
+    assert lacking["background:WAVE"]["dit"] == "1.65"
+    assert "det_flat:1550" not in lacking
+
+
+def test_zimpol_takes_the_nearest_broad_band(frame, associate):
+    zimpol = {"arm": "ZIMPOL", "mode": "POLARIMETRY", "readmode": "FastPolarimetry", "nd": ""}
+    frames = [frame("SCIENCE_POL", MIDNIGHT + i / 100, **zimpol, filter="Cnt820") for i in range(3)]
+    for hour, (kind, band) in enumerate(
+        [("FLAT", "V"), ("FLAT", "N_I"), ("MODEM", "N_I"), ("BIAS", ""), ("DARK", "")]
+    ):
+        frames.append(frame(kind, MIDNIGHT + (2 + hour) * HOUR, **zimpol, filter=band, dit_s=8.0))
+    (association,), _ = associate(frames)
+    uses = {use.role: use for use in association.calibrations}
+    assert uses["flat"].frames == (frames[4].archive_id,)
+    assert uses["flat"].relaxed == ("filter",)
+    assert uses["dark"].relaxed == ("dit",)
+    assert {"bias", "modem"} <= set(uses)
+
+
+@pytest.mark.parametrize(
+    ("mode", "frame_class", "filters"),
+    [
+        ("DPI", "SCIENCE_POL", ("DP_0_BB_H", "BB_H")),
+        ("LSS", "SCIENCE_LSS", ("S_MR", "W_YJH")),
+        ("LSS", "SCIENCE_LSS", ("S_LR", "W_YJHKs")),
+    ],
+)
+def test_polarimetry_and_spectra_are_flattened_through_other_filters(
+    frame, flat, associate, mode, frame_class, filters
+):
+    science = {"mode": mode, "filter": filters[0]}
+    frames = [frame(frame_class, MIDNIGHT + i / 100, **science) for i in range(3)]
+    frames += flat(MIDNIGHT + 9 * HOUR, filter=filters[1])
+    frames += [frame("WAVE", MIDNIGHT + 9 * HOUR, **science, dit_s=1.0)]
+    (association,), _ = associate(frames)
+    assert len(association.calibration("flat").frames) == 5
+    if mode == "LSS":
+        assert association.calibration("wave") is not None
+        assert "background:WAVE" in {m.role for m in association.missing}

@@ -1,6 +1,9 @@
+import dataclasses
+
 import pytest
 
 from spheredc_hpc.association.grouping import group_frames
+from spheredc_hpc.config import AssociationSettings
 
 MIDNIGHT = 57647.0
 HOUR = 1 / 24
@@ -99,7 +102,9 @@ def test_center_frames_alone_are_rejected(frame):
 
 
 def test_too_few_planes_are_rejected(frame):
-    grouping = group_frames([frame("SCIENCE", MIDNIGHT, n_planes=3)], min_science_frames=4)
+    grouping = group_frames(
+        [frame("SCIENCE", MIDNIGHT, n_planes=3)], AssociationSettings(min_science_frames=4)
+    )
     assert grouping.groups[0].rejected_because == ("3 science planes, at least 4 are needed",)
 
 
@@ -125,7 +130,10 @@ def test_the_integration_time_with_most_light_is_kept(block, frame):
     assert {f.dit_s for f in group.frames["OBJECT"]} == {32.0}
     assert {"MIXED_DIT", "FRAMES_REJECTED"} <= set(group.flags)
     assert [(item.archive_id, item.reason) for item in grouping.left_out] == [
-        (odd.archive_id, "left out of OBJECT: dit 16.00 instead of 32.00")
+        (
+            odd.archive_id,
+            "left out of OBJECT: dit 16.00 instead of 32.00, 6 % of the exposure (at least 10 %)",
+        )
     ]
 
 
@@ -190,3 +198,68 @@ def test_a_copy_is_used_once_and_a_conflict_not_at_all(frame):
     grouping = group_frames([copy, one, other, edited])
     assert [f.path for f in grouping.groups[0].frames["OBJECT"]] == [one.path]
     assert len(grouping.left_out) == 3
+
+
+def test_integration_times_that_share_the_exposure_are_merged(block, frame):
+    others = [frame("SCIENCE", MIDNIGHT + HOUR + i / 100, dit_s=16.0) for i in range(4)]
+    group = group_of([*block(), *others])
+    assert {f.dit_s for f in group.frames["OBJECT"]} == {16.0, 32.0}
+    assert group.flags == ("MIXED_DIT",)
+
+
+def test_integration_times_are_split_or_left_out_on_demand(block, frame):
+    others = [frame("SCIENCE", MIDNIGHT + HOUR + i / 100, dit_s=16.0) for i in range(4)]
+    split = group_frames([*block(), *others], AssociationSettings(several_dits="split")).groups
+    assert sorted((g.observation.dit_s, len(g.frames["OBJECT"])) for g in split) == [
+        (16.0, 4),
+        (32.0, 8),
+    ]
+    assert len({g.observation.id for g in split}) == 2
+    assert {g.observation.key.part for g in split} == {"dit-16.00", "dit-32.00"}
+    assert all("CENTER" in g.frames for g in split)
+    longest = group_frames([*block(), *others], AssociationSettings(several_dits="longest"))
+    assert {f.dit_s for f in longest.groups[0].frames["OBJECT"]} == {32.0}
+    assert len(longest.left_out) == 4
+
+
+def test_flux_of_several_densities_stays_together(block, frame):
+    after = frame("FLUX", MIDNIGHT + HOUR, dit_s=4.0, nd="ND_3.5")
+    assert len(group_of([*block(), after]).frames["FLUX"]) == 2
+
+
+def test_a_block_with_spots_in_most_of_its_exposure_is_continuous_waffle(frame):
+    waffle = [frame("CENTER", MIDNIGHT + i / 100) for i in range(4)]
+    plain = frame("SCIENCE", MIDNIGHT + 0.1, n_planes=2)
+    grouping = group_frames([*waffle, plain, frame("FLUX", MIDNIGHT - 0.01)])
+    (group,) = grouping.groups
+    assert group.frames["OBJECT"] == group.frames["CENTER"] == tuple(waffle)
+    assert not group.rejected_because
+    assert "WAFFLE_CONTINUOUS" in group.flags
+    assert [item.archive_id for item in grouping.left_out] == [plain.archive_id]
+    few = group_frames(waffle[:1]).groups
+    assert few[0].rejected_because == ("no OBJECT frames, only CENTER",)
+
+
+def test_stars_of_a_container_are_partners(frame):
+    star, other = ({"container_id": "77", "target": name} for name in ("HD 1160", "HD 2"))
+    far = {"obs_id": "1002", "ra_deg": 5.0, "dec_deg": 3.0}
+    frames = [frame("SCIENCE", MIDNIGHT + i / 100, **star) for i in (0, 2, 4)]
+    frames += [frame("SCIENCE", MIDNIGHT + i / 100, **{**other, **far}) for i in (1, 3, 5)]
+    first, second = group_frames(frames).groups
+    assert first.partners == (second.observation.id,)
+    assert second.partners == (first.observation.id,)
+    alone = [dataclasses.replace(f, container_id="", obs_id="9") for f in frames]
+    assert not any(g.partners for g in group_frames(alone).groups)
+
+
+def test_one_star_of_two_names_is_one_observation(frame):
+    frames = [frame("SCIENCE", MIDNIGHT + i / 100) for i in range(4)]
+    alias = frame("SCIENCE", MIDNIGHT + 0.05, target="HIP 1272", ra_deg=3.9889)
+    flux = frame("FLUX", MIDNIGHT - 0.01, target="HIP 1272")
+    group = group_of([*frames, alias, flux])
+    assert len(group.frames["OBJECT"]) == 5
+    assert group.observation.target == "HD 1160"
+    assert len(group.frames["FLUX"]) == 1
+    assert f"OBJECT: {alias.archive_id} named HIP 1272, which is HD 1160 by its place" in (
+        group.notes
+    )

@@ -45,6 +45,22 @@ def test_background_is_the_mean_without_hits_and_knows_its_error(rng):
     assert result.flags == ()
 
 
+def test_a_background_between_two_integration_times_is_linear_in_time(rng):
+    offset = rng.normal(20, 5, size=SHAPE).astype(np.float32)
+    glow = rng.exponential(0.05, size=SHAPE).astype(np.float32)
+    frames = [(dit, offset + glow * np.float32(dit) + noise(rng, 3)) for dit in (16.0, 64.0)]
+    result = run("background", frames, interpolate_dit_s=32.0)
+    off = result.images["MEAN"] - offset - glow * np.float32(32)
+    expected = (4 / 9 + 1 / 9) * 4 / 3
+    assert abs(off.mean()) < 0.005
+    assert off.var() == pytest.approx(expected, rel=0.02)
+    assert result.images["VARIANCE"].mean() == pytest.approx(expected, rel=0.05)
+    assert result.quality["dit_s"] == 32.0
+    assert result.quality["interpolated_between_s"] == [16.0, 64.0]
+    with pytest.raises(DataError, match=r"of 80.00 s between integration times of 16.00, 64.00"):
+        run("background", frames, interpolate_dit_s=80.0)
+
+
 def test_planes_with_missing_values_are_left_out_and_flagged(rng):
     planes = noise(rng, 4)
     planes[1, 10, 10] = np.nan

@@ -108,7 +108,13 @@ class FaultyDetector:
         return 1 / np.sqrt(np.maximum(electrons, 1))
 
 
-def run(kind: str, frames: list, upstream: dict | None = None, **settings) -> CalibrationResult:
+def run(
+    kind: str,
+    frames: list,
+    upstream: dict | None = None,
+    interpolate_dit_s: float | None = None,
+    **settings,
+) -> CalibrationResult:
     """Run one calibration on frames given as (integration time [s], planes)."""
     held = {f"SPHER.{i}": frame for i, frame in enumerate(frames)}
 
@@ -117,7 +123,8 @@ def run(kind: str, frames: list, upstream: dict | None = None, **settings) -> Ca
         return {"ESO DET SEQ1 DIT": dit_s}, planes
 
     refs = tuple(FrameRef(name, "", 0, "") for name in held)
-    job = CalibrationJob(kind, "key", {"arm": "IRDIS"}, refs)
+    setup = {"arm": "IRDIS"}
+    job = CalibrationJob(kind, "key", setup, refs, interpolate_dit_s=interpolate_dit_s)
     inputs = CalibrationInputs(read, default_constants(), upstream or {})
     entry = CALIBRATIONS[kind]
     return entry.run(job, inputs, entry.settings(**settings))

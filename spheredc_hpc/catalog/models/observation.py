@@ -25,6 +25,7 @@ class Observation(models.Model):
     filter: Text = models.TextField(blank=True)
     derotator_mode: Text = models.TextField(blank=True)
     coronagraph: Text = models.TextField(blank=True)
+    part: Text = models.TextField(blank=True, default="")
     target: Text = models.TextField(blank=True)
     programme: Text = models.TextField(blank=True)
     parent: Text = models.TextField(blank=True)

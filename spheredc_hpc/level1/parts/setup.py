@@ -227,7 +227,7 @@ class Bench:
         for kind, flag in (("flat", "FLAT_MISSING"), ("bad_pixels", "BAD_PIXELS_MISSING")):
             if kind not in used:
                 self._flag(flag, f"no {kind.replace('_', ' ')} to use")
-        product = held.get(f"background:{role}")
+        product = held.get(f"background:{role}@{dit_s:.2f}", held.get(f"background:{role}"))
         if product is None:
             self._flag("BG_MISSING", f"no background for {role} frames of {dit_s:.2f} s")
             return used
