@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from spheredc_hpc.association.grouping import unique_frames
-from spheredc_hpc.association.rules import REQUIREMENTS, Need, Source
+from spheredc_hpc.association.requirements import REQUIREMENTS
+from spheredc_hpc.association.rules import Need, Source
 from spheredc_hpc.catalog.models import RawFrame as Row
 from spheredc_hpc.catalog.models.raw_frame import RECORD_COLUMNS
 from spheredc_hpc.config import AssociationSettings, Config
