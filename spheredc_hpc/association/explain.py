@@ -76,6 +76,7 @@ def explain_text(association: Association) -> str:
     for role, frames in association.frames.items():
         planes = sum(frame.n_planes for frame in frames)
         lines.append(f"  {role}: {len(frames)} files, {planes} planes")
+    lines += [f"  partner: {partner}" for partner in association.partners]
     lines += [f"  note: {note}" for note in association.notes]
     for use in association.calibrations:
         lines += _explain_use(use)

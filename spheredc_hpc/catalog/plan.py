@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spheredc_hpc.association.completeness import completeness
 from spheredc_hpc.association.engine import Associator, Versions
 from spheredc_hpc.association.grouping import (
     CONFLICT,
@@ -53,6 +54,9 @@ class PlanSummary:
         Observation to what it lacks, each with its exact matching keys.
     flags : dict
         Number of planned observations by flag.
+    completeness : dict
+        Number of observations, rejected ones included, by what their calibrations are:
+        ``complete``, ``degraded``, ``incomplete``.
     n_written, n_removed : int
         Association and job files that changed, and that were of no use any more.
     """
@@ -64,6 +68,7 @@ class PlanSummary:
     rejected: dict[str, tuple[str, ...]]
     missing: dict[str, tuple[str, ...]]
     flags: dict[str, int]
+    completeness: dict[str, int]
     n_written: int
     n_removed: int
 
@@ -193,6 +198,9 @@ def _summary(made: Plan, n_written: int, n_removed: int) -> PlanSummary:
         rejected=rejected,
         missing={p.id: texts for p in planned if (texts := p.missing_texts())},
         flags=dict(sorted(Counter(f for p in planned for f in p.association.flags).items())),
+        completeness=dict(
+            sorted(Counter(completeness(p.association).status for p in made.observations).items())
+        ),
         n_written=n_written,
         n_removed=n_removed,
     )

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from spheredc_hpc.association.completeness import Completeness, NightGap, completeness, night_gaps
 from spheredc_hpc.association.explain import describe_missing
 from spheredc_hpc.association.grouping import Grouping
 from spheredc_hpc.catalog.files import EVERYWHERE, FilesFound, Places
@@ -25,6 +26,7 @@ OBSERVATION_COLUMNS = (
     *("observation", "arm", "mode", "level1_mode", "filter", "target", "night", "n_frames"),
     *("dit_s", "status", "reasons", "association", "calibrations"),
 )
+COMPLETENESS_COLUMNS = ("night", "arm", "state", "needed", "consequence", "observations")
 CALIBRATION_COLUMNS = ("kind", "key", "product", "job", "upstream", "n_planes")
 
 
@@ -54,6 +56,11 @@ def write(root: Path, plan: Plan, scan: Mapping[str, Any]) -> tuple[int, int]:
         written = sum(write_record(record, path) for path, record in records.items())
         write_text(canonical_json(dict(scan)), folder / "scan.json")
         write_text(canonical_json(summary_values(plan, scan)), folder / "summary.json")
+        judged = [completeness(planned.association) for planned in plan.observations]
+        gaps = night_gaps(judged)
+        write_text(canonical_json(completeness_values(judged, gaps)), folder / "completeness.json")
+        nights = [{**asdict(gap), "observations": SEPARATOR.join(gap.observations)} for gap in gaps]
+        write_text(_sheet(COMPLETENESS_COLUMNS, nights), folder / "completeness.tsv")
         rows = [_calibration_row(plan.name, job) for job in plan.jobs]
         write_text(_sheet(CALIBRATION_COLUMNS, rows), folder / "calibrations.tsv")
         sheet = [_observation_row(plan.name, planned) for planned in plan.observations]
@@ -112,6 +119,16 @@ def summary_values(plan: Plan, scan: Mapping[str, Any]) -> dict[str, Any]:
         "frames_by_class": scan["classes"],
         "unknown": scan["unknown"],
         "errors": scan["errors"],
+    }
+
+
+def completeness_values(judged: Sequence[Completeness], gaps: Sequence[NightGap]) -> dict[str, Any]:
+    """Say what each observation and each night lacks, for readers without the database."""
+    return {
+        "schema_version": 1,
+        "counts": dict(sorted(Counter(item.status for item in judged).items())),
+        "observations": [asdict(item) for item in judged],
+        "nights": [asdict(gap) for gap in gaps],
     }
 
 

@@ -51,6 +51,8 @@ def _print(made: PlanSummary) -> None:
     typer.echo(f"plan {made.name}: {made.n_planned} observations, {made.n_rejected} rejected")
     for kind, count in made.calibrations.items():
         typer.echo(f"{count:>6}  {kind}")
+    counts = ", ".join(f"{count} {status}" for status, count in made.completeness.items())
+    typer.echo(f"calibrations: {counts}; by night in plan/{made.name}/completeness.tsv")
     for title, entries in (("rejected", made.rejected), ("missing", made.missing)):
         for observation, reasons in entries.items():
             for reason in reasons:
