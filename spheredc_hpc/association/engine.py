@@ -72,6 +72,7 @@ class Associator:
     requirements: Requirements = field(default_factory=lambda: REQUIREMENTS)
     jobs: dict[str, CalibrationJob] = field(default_factory=dict)
     _known: dict[str, CalibrationJob] = field(default_factory=dict)
+    _own: dict[tuple[str, str, str], tuple[Found, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._sets = SetFinder(self.index, self.settings.largest_bracket)
@@ -132,7 +133,10 @@ class Associator:
         self, need: Need, served: RawFrame, mjd: float, window: ValidityWindow
     ) -> Iterator[Pick]:
         """Give the best set of each source, with and without its tolerant keys."""
+        fresh = False
         for rank, source in enumerate(self._ordered(need.sources), start=1):
+            if source.bracketing and fresh:
+                continue
             exact = tuple(match.key for match in source.exact)
             wanted = tuple(match.wanted(served) for match in source.exact)
             tolerant = tuple(key for key in source.tolerant if key_value(served, key))
@@ -145,6 +149,7 @@ class Associator:
                 else:
                     pick = self._sets.nearest(source, rank, query)
                 if pick is not None:
+                    fresh = fresh or pick.tier != TIERS[-1]
                     yield replace(pick, relaxed=tuple(_relaxed(pick, served, tolerant)))
 
     def _ordered(self, sources: Sequence[Source]) -> list[Source]:
@@ -169,11 +174,24 @@ class Associator:
                 upstream[name] = product
                 continue
             frames = pick.frames if pick else ()
-            for role, served in _served(origin.role, frames if origin.per_dit else frames[:1]):
-                own = replace(origin, role=role)
-                product = self._resolve(own, served, served.mjd_start or 0.0, found)
-                upstream[role.replace(origin.role, name, 1)] = product
+            own = f"{name}:{need.role}"
+            for role, served in _served(own, frames if origin.per_dit else frames[:1]):
+                upstream[role.replace(own, name, 1)] = self._of_its_own(
+                    replace(origin, role=role), served, found
+                )
         return {name: product for name, product in upstream.items() if product}
+
+    def _of_its_own(self, need: Need, served: RawFrame, found: Found) -> str:
+        """Resolve a need of a calibration's frame, once for all observations it serves."""
+        key = (need.role, need.kind, served.archive_id)
+        if key not in self._own:
+            mine: Found = ([], [])
+            product = self._resolve(need, served, served.mjd_start or 0.0, mine)
+            self._own[key] = mine, product
+        mine, product = self._own[key]
+        found[0].extend(mine[0])
+        found[1].extend(mine[1])
+        return product
 
     def _job(
         self,

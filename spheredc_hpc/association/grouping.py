@@ -71,10 +71,14 @@ class Group:
 
 @dataclass(frozen=True)
 class Grouping:
-    """All observations of a set of frames, and the frames that belong to none."""
+    """All observations of a set of frames, and the frames that belong to none.
+
+    `frames` has one file per archive id: those that may calibrate.
+    """
 
     groups: tuple[Group, ...]
     left_out: tuple[LeftOut, ...]
+    frames: tuple[RawFrame, ...] = ()
 
 
 def _any_path(path: str) -> bool:
@@ -169,6 +173,7 @@ def group_frames(
     return Grouping(
         tuple(sorted(groups, key=lambda group: group.observation.id)),
         tuple(sorted(left_out, key=lambda item: (item.archive_id, item.path))),
+        tuple(unique),
     )
 
 

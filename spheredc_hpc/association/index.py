@@ -58,6 +58,14 @@ class FrameIndex:
                 self._by_class[frame.frame_class].append(frame)
         self._tables: dict[tuple[str, Values], dict[Values, _Column]] = {}
         self._bundles: dict[tuple[str, Values], dict[Values, list[RawFrame]]] = {}
+        self._values: dict[Values, dict[str, Values]] = defaultdict(dict)
+
+    def values(self, frame: RawFrame, keys: Values) -> Values:
+        """Values of `keys` of a frame of the index, which are worked out once."""
+        held = self._values[keys]
+        if frame.archive_id not in held:
+            held[frame.archive_id] = tuple(key_value(frame, key) for key in keys)
+        return held[frame.archive_id]
 
     def outward(
         self, frame_class: str, keys: Values, values: Values, mjd: float

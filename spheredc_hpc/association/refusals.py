@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from spheredc_hpc.association.index import FrameIndex
 from spheredc_hpc.association.picks import Pick, age_of, limits_h, tier_of
-from spheredc_hpc.association.rules import Need, Source, key_value, label
+from spheredc_hpc.association.rules import Need, Source, label
 from spheredc_hpc.config import ValidityWindow
 from spheredc_hpc.model.association import Rejected
 from spheredc_hpc.model.frame import RawFrame
 
-LOOKED_AT = 120
+LOOKED_AT = 40
 REPORTED = 8
 
 
@@ -54,12 +55,29 @@ def rejections(
         if pick is not picks[0] and not set(ids) <= named:
             found.append(Rejected(ids, _why_not(pick, picks[0])))
         named |= set(ids)
-    misses: list[tuple[int, float, Rejected]] = []
+    misses: list[_Miss] = []
     for frame_class in dict.fromkeys(source.frame_class for source in need.sources):
         loosest = [s for s in need.sources if s.frame_class == frame_class][-1]
-        misses += _near_misses(loosest, served, (mjd, window), index, named)
-    misses.sort(key=lambda miss: miss[:2])
-    return tuple([*found, *(rejected for *_, rejected in misses)][:REPORTED])
+        misses += _near_misses(loosest, served, mjd, index, named)
+    misses.sort(key=lambda miss: (miss.differences, miss.age_h))
+    rest = misses[: max(REPORTED - len(found), 0)]
+    return tuple([*found[:REPORTED], *(miss.rejected(window) for miss in rest)])
+
+
+@dataclass(frozen=True)
+class _Miss:
+    """Frames of one night that differ alike from what was wanted, or do not suffice."""
+
+    source: Source
+    frames: list[RawFrame]
+    reason: str
+    differences: int
+    age_h: float
+
+    def rejected(self, window: ValidityWindow) -> Rejected:
+        reason = self.reason or _unfit(self.source, self.frames, self.age_h, window)
+        text = f"{_title(self.frames)}, {self.age_h:.1f} h away: {reason}"
+        return Rejected(tuple(sorted(frame.archive_id for frame in self.frames)), text)
 
 
 def _why_not(pick: Pick, best: Pick) -> str:
@@ -80,33 +98,32 @@ def _why_not(pick: Pick, best: Pick) -> str:
 def _near_misses(
     source: Source,
     served: RawFrame,
-    when: tuple[float, ValidityWindow],
+    mjd: float,
     index: FrameIndex,
     named: set[str],
-) -> Iterator[tuple[int, float, Rejected]]:
+) -> Iterator[_Miss]:
     """Frames of the class and arm near in time, gathered by night and difference."""
-    mjd, window = when
     nearest: dict[tuple[str, str], list[RawFrame]] = defaultdict(list)
     misses: dict[tuple[str, str], int] = {}
-    wanted = {match.key: match.wanted(served) for match in source.exact}
+    keys = tuple(match.key for match in source.exact)
+    wanted = tuple(match.wanted(served) for match in source.exact)
+    texts: dict[tuple[str, ...], str] = {}
     around = index.outward(source.frame_class, ("arm",), (served.arm,), mjd)
     for frame in islice(around, LOOKED_AT):
         if frame.archive_id in named:
             continue
-        differs = [
-            f"{label(key, key_value(frame, key))} instead of {label(key, value)}"
-            for key, value in wanted.items()
-            if key_value(frame, key) != value
-        ]
-        group = (frame.night, ", ".join(differs))
+        values = index.values(frame, keys)
+        if values not in texts:
+            texts[values] = ", ".join(
+                f"{label(key, value)} instead of {label(key, asked)}"
+                for key, value, asked in zip(keys, values, wanted, strict=True)
+                if value != asked
+            )
+        group = (frame.night, texts[values])
         nearest[group].append(frame)
-        misses[group] = len(differs)
+        misses[group] = sum(value != asked for value, asked in zip(values, wanted, strict=True))
     for group, frames in nearest.items():
-        age_h = age_of(frames[0], mjd)
-        reason = group[1] or _unfit(source, frames, age_h, window)
-        text = f"{_title(frames)}, {age_h:.1f} h away: {reason}"
-        ids = tuple(sorted(frame.archive_id for frame in frames))
-        yield misses[group], age_h, Rejected(ids, text)
+        yield _Miss(source, frames, group[1], misses[group], age_of(frames[0], mjd))
 
 
 def _unfit(source: Source, frames: Sequence[RawFrame], age_h: float, window: ValidityWindow) -> str:

@@ -103,7 +103,8 @@ class Need:
         Flag of a pick beyond its nominal window.
     upstream : tuple of (str, str or Need)
         Products that it is made of: name, and the role of the same observation or a need of
-        the calibration's own frames (a calibration of a calibration).
+        the calibration's own frames (a calibration of a calibration), whose role becomes
+        ``<name>:<role>``.
     per_dit : bool
         Whether each integration time of the frames that it serves needs one of its own. That
         of most exposure has the plain role, another ``<role>@<DIT>``.

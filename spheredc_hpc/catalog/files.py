@@ -80,6 +80,11 @@ class Places:
         return cls(tuple(sorted({path.resolve() for path in paths})))
 
     @cached_property
+    def _folders(self) -> dict[str, bool]:
+        """Folders that were asked for, and whether they are covered."""
+        return {}
+
+    @cached_property
     def _texts(self) -> frozenset[str]:
         return frozenset(clean(str(path)) for path in self.paths)
 
@@ -87,7 +92,11 @@ class Places:
         """Whether a path of the catalogue is one of these or below one."""
         if path in self._texts:
             return True
-        return any(str(parent) in self._texts for parent in PurePath(path).parents)
+        folder = os.path.dirname(path)  # noqa: PTH120 a hundred thousand paths a second
+        if folder not in self._folders:
+            within = (folder, *map(str, PurePath(folder).parents)) if folder else ()
+            self._folders[folder] = any(parent in self._texts for parent in within)
+        return self._folders[folder]
 
     def near(self) -> Q:
         """Select rows that may be covered, so that `cover` need not see the whole table.

@@ -16,7 +16,6 @@ from spheredc_hpc.association.grouping import (
     Group,
     Grouping,
     group_frames,
-    unique_frames,
 )
 from spheredc_hpc.association.index import FrameIndex
 from spheredc_hpc.catalog import plan_files, plan_rows
@@ -112,7 +111,7 @@ def plan(root: Path, name: str, config: Config, raw: Sequence[Path] | None = Non
     found = _with_conflicts(found, grouping, places)
     if not chosen:
         raise DataError(_nothing(places, found))
-    index = FrameIndex(unique_frames(frames, places.cover)[0])
+    index = FrameIndex(grouping.frames)
     made = _associate(name, chosen, index, config)
     n_written, n_removed = plan_files.write(
         root, made, plan_files.scan_values(places, found, grouping)

@@ -17,7 +17,7 @@ from spheredc_hpc.catalog.models.plan_entry import PLANNED, REJECTED
 from spheredc_hpc.catalog.planned import Plan, Planned, job_path
 from spheredc_hpc.errors import ResourceError
 from spheredc_hpc.model.association import CalibrationJob
-from spheredc_hpc.store.codec import canonical_json, to_plain, write_record, write_text
+from spheredc_hpc.store.codec import canonical_json, to_plain, write_records, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def write(root: Path, plan: Plan, scan: Mapping[str, Any]) -> tuple[int, int]:
             for planned in plan.observations
         }
         records |= {root / job_path(plan.name, job): job for job in plan.jobs}
-        written = sum(write_record(record, path) for path, record in records.items())
+        written = write_records(records)
         write_text(canonical_json(dict(scan)), folder / "scan.json")
         write_text(canonical_json(summary_values(plan, scan)), folder / "summary.json")
         judged = [completeness(planned.association) for planned in plan.observations]

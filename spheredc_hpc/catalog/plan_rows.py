@@ -62,11 +62,11 @@ def _store_batch(plan: str, batch: list[Planned]) -> None:
 
 def _frames(batch: list[Planned], observations: list[Observation]) -> list[ObservationFrame]:
     wanted = {clean(path) for planned in batch for role in planned.paths.values() for path in role}
-    frames: dict[str, RawFrame] = {}
+    frames: dict[str, int] = {}
     for paths in in_batches(sorted(wanted)):
-        frames |= {row.path: row for row in RawFrame.objects.filter(path__in=paths)}
+        frames |= dict(RawFrame.objects.filter(path__in=paths).values_list("path", "pk"))
     return [
-        ObservationFrame(observation=observation, raw_frame=frames[clean(path)], role=role)
+        ObservationFrame(observation=observation, raw_frame_id=frames[clean(path)], role=role)
         for planned, observation in zip(batch, observations, strict=True)
         for role, paths in planned.paths.items()
         for path in paths

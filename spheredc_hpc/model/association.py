@@ -26,7 +26,7 @@ class CalibrationUse:
         What it serves: ``background:OBJECT``, ``background:CENTER``, ``background:FLUX``,
         ``flat``, ``bad_pixels`` and so on. A role of several integration times has a background
         for each: ``background:OBJECT`` of that with most exposure, ``background:OBJECT@8.00``
-        of another. What calibrations need themselves is named after them: ``background:WAVE``.
+        of another. What calibrations need themselves is named after them: ``background:wave``.
     kind : str
         Kind of product, a name of the calibration registry.
     product : str

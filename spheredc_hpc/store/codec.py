@@ -6,6 +6,9 @@ import hashlib
 import json
 import os
 import uuid
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 from spheredc_hpc.errors import DataError
 
 Record = TypeVar("Record")
+
+FLUSHED_TOGETHER = 32
+FILES_OF_A_BATCH = 512
 
 
 _adapters: dict[Any, TypeAdapter[Any]] = {}
@@ -89,6 +95,18 @@ def write_record(record: object, path: Path) -> bool:
     return write_text(canonical_json(to_plain(record)), path)
 
 
+def write_records(records: Mapping[Path, object]) -> int:
+    """Write many records as JSON, those whose content changes; give their number.
+
+    Fields stand in the order of the record, not in that of the alphabet, which is ten times
+    as fast.
+    """
+    return write_many(
+        (_adapter(type(record)).dump_json(record, indent=1) + b"\n", path)
+        for path, record in records.items()
+    )
+
+
 def write_text(text: str, path: Path) -> bool:
     """Write a text file by rename, only if its content changes; tells whether it did."""
     return write_bytes(text.encode(), path)
@@ -96,24 +114,55 @@ def write_text(text: str, path: Path) -> bool:
 
 def write_bytes(data: bytes, path: Path) -> bool:
     """Write a file by rename, only if its content changes; tells whether it did."""
+    return write_many([(data, path)]) == 1
+
+
+def write_many(files: Iterable[tuple[bytes, Path]]) -> int:
+    """Write small files by rename, those whose content changes; give their number.
+
+    They reach the disk together, as flushing one by one takes longer than all the rest. Each
+    appears whole or not at all.
+    """
+    written = 0
+    folders: set[Path] = set()
+    files = iter(files)
+    with ThreadPoolExecutor(FLUSHED_TOGETHER) as pool:
+        while batch := list(islice(files, FILES_OF_A_BATCH)):
+            changed = [(data, path) for data, path in batch if not _holds(path, data)]
+            temporary = {_beside(path): path for _, path in changed}
+            try:
+                for (data, path), part in zip(changed, temporary, strict=True):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    with part.open("xb") as file:
+                        file.write(data)
+                list(pool.map(_flush, temporary))
+                for part, path in temporary.items():
+                    part.replace(path)
+            except BaseException:
+                for part in temporary:
+                    part.unlink(missing_ok=True)
+                raise
+            written += len(changed)
+            folders |= {path.parent for path in temporary.values()}
+    for folder in sorted(folders):
+        sync_directory(folder)
+    return written
+
+
+def _holds(path: Path, data: bytes) -> bool:
     try:
-        if path.read_bytes() == data:
-            return False
+        return path.read_bytes() == data
     except OSError:
-        pass
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
-    return True
+        return False
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_directory(path: Path) -> None:

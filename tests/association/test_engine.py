@@ -413,7 +413,7 @@ def test_an_ifs_observation_has_calibrations_of_its_calibrations(frame, associat
     roles = {use.role for use in association.calibrations}
     assert roles >= {"background:OBJECT", "dark", "specpos", "wave", "ifu_flat", "bad_pixels"}
     assert roles >= {f"det_flat:{lamp}" for lamp in ("white", "1020", "1230", "1300", "1550")}
-    assert roles >= {"background:WAVE", "background:DET_FLAT", "background:DET_FLAT@3.00"}
+    assert roles >= {"background:wave", "background:det_flat:white", "background:det_flat:white@3.00"}
     assert [m.role for m in association.missing if m.kind != "exposure"] == []
     white = association.calibration("det_flat:white")
     assert len(white.frames) == 2
@@ -421,7 +421,7 @@ def test_an_ifs_observation_has_calibrations_of_its_calibrations(frame, associat
     (association,), _ = associate(without)
     lacking = {m.role: m.keys for m in association.missing}
     assert lacking["dark"] == {"arm": "IFS", "readmode": "Nondest", "dit": "1.65"}
-    assert lacking["background:WAVE"]["dit"] == "1.65"
+    assert lacking["background:wave"]["dit"] == "1.65"
     assert "det_flat:1550" not in lacking
 
 
@@ -459,4 +459,4 @@ def test_polarimetry_and_spectra_are_flattened_through_other_filters(
     assert len(association.calibration("flat").frames) == 5
     if mode == "LSS":
         assert association.calibration("wave") is not None
-        assert "background:WAVE" in {m.role for m in association.missing}
+        assert "background:wave" in {m.role for m in association.missing}
