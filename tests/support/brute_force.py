@@ -80,7 +80,12 @@ def best_set(
     window = getattr(settings, need.window)
     limits = (window.nominal_h, window.acceptable_h, window.last_resort_h)
     found: list[Found] = []
-    for rank, source in enumerate(need.sources, start=1):
+    sources = list(need.sources)
+    if not settings.prefer_sky:  # BACKGROUND, then SKY, then the rest in their order
+        by_class = [[s for s in sources if s.frame_class == c] for c in ("BACKGROUND", "SKY")]
+        rest = [s for s in sources if s.frame_class not in ("BACKGROUND", "SKY")]
+        sources = [*by_class[0], *by_class[1], *rest]
+    for rank, source in enumerate(sources, start=1):
         found += _sets(source, rank, served, mjd, frames, limits)
     return min(found, key=lambda item: item.order) if found else None
 
