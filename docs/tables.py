@@ -100,6 +100,13 @@ def configuration() -> str:
     return "\n".join(f"## {title}\n\n{settings_table(kind)}" for title, kind in sections.items())
 
 
+def archive_settings() -> str:
+    """Write the settings of a simulated archive."""
+    from spheredc_hpc.simulate.archive import ArchiveSettings
+
+    return settings_table(ArchiveSettings)
+
+
 def errors() -> str:
     """Write the branches of errors with their exit codes."""
     from spheredc_hpc import errors as module
@@ -220,8 +227,8 @@ def strategies() -> str:
 
 
 TABLES = (
-    algorithms, calibrations, commands, configuration, constants, errors, flags, frame_classes,
-    modes, pending, strategies,
+    algorithms, archive_settings, calibrations, commands, configuration, constants, errors, flags,
+    frame_classes, modes, pending, strategies,
 )  # fmt: skip
 
 
