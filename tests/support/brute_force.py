@@ -1,15 +1,15 @@
 """Calibrations found by plain loops through all frames: slow, and nothing shared with the engine.
 
 What counts as fitting is written out from the requirement table (`Need`, `Source`): keys, windows,
-sets and order of preference. No index, no bisection, no sorted columns: for each source all frames
-of the archive are walked through.
+sets and order of preference. No index by keys or time, no bisection: for each source all frames of
+its class are walked through.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,10 +73,10 @@ def best_set(
     need: Need,
     served: RawFrame,
     mjd: float,
-    frames: Sequence[RawFrame],
+    frames: Mapping[str, Sequence[RawFrame]],
     settings: AssociationSettings,
 ) -> Found | None:
-    """Find the best set for a need by looking at every frame for every source."""
+    """Find the best set for a need by looking at every frame of each source's class."""
     window = getattr(settings, need.window)
     limits = (window.nominal_h, window.acceptable_h, window.last_resort_h)
     found: list[Found] = []
@@ -86,7 +86,7 @@ def best_set(
         rest = [s for s in sources if s.frame_class not in ("BACKGROUND", "SKY")]
         sources = [*by_class[0], *by_class[1], *rest]
     for rank, source in enumerate(sources, start=1):
-        found += _sets(source, rank, served, mjd, frames, limits)
+        found += _sets(source, rank, served, mjd, frames.get(source.frame_class, ()), limits)
     return min(found, key=lambda item: item.order) if found else None
 
 
@@ -102,8 +102,7 @@ def _sets(
     fitting = [
         frame
         for frame in frames
-        if frame.frame_class == source.frame_class
-        and all(value_of(frame, key) == value for key, value in exact.items())
+        if all(value_of(frame, key) == value for key, value in exact.items())
     ]
     liked = {k: value_of(served, k) for k in source.tolerant if value_of(served, k)}
     alike = [f for f in fitting if all(value_of(f, k) == v for k, v in liked.items())]
@@ -143,11 +142,16 @@ def _nearest_usable(
 ) -> Found | None:
     """Set of the nearest candidate: a complete one if its window has any."""
     choices = []
+    sets: dict[tuple[str, ...], list[RawFrame]] = {}
+    keys = _together(source)
     for frame in candidates:
         tier = _tier(_age(frame, mjd), limits)
         if tier is None:
             continue
-        members = _members(source, frame, mjd, candidates, fitting)
+        common = tuple(value_of(frame, key) for key in keys)
+        if common not in sets:
+            sets[common] = _members(source, frame, mjd, candidates, fitting)
+        members = sets[common]
         levels = len({member.dit_s for member in members})
         if levels < source.usable_levels:
             continue
@@ -179,18 +183,24 @@ def _members(
         )
         members = ranked[: source.take]
     else:
-        together = {
-            "night": ("night",),
-            "block": ("block",),
-            "template": ("night", "template_start"),
-        }[source.bundle]
-        keys = (*together, *source.tolerant)
+        common = {key: value_of(nearest, key) for key in _together(source)}
         members = [
             frame
             for frame in fitting
-            if all(value_of(frame, key) == value_of(nearest, key) for key in keys)
+            if all(value_of(frame, key) == value for key, value in common.items())
         ]
     return sorted(members, key=lambda f: (f.mjd_start or 0.0, f.archive_id))
+
+
+def _together(source: Source) -> tuple[str, ...]:
+    """Keys in which the frames of one set agree besides the exact ones."""
+    fields = {
+        "night": ("night",),
+        "block": ("block",),
+        "template": ("night", "template_start"),
+        "nearest": (),
+    }
+    return (*fields[source.bundle], *(source.tolerant if source.bundle != "nearest" else ()))
 
 
 def usable(frames: Iterable[RawFrame]) -> list[RawFrame]:
@@ -223,9 +233,9 @@ def compare(
     """Compare the first `size` planned associations, given as JSON, with plain loops."""
     found = Comparison()
     by_id = {frame.archive_id: frame for frame in frames}
-    calibrations = [
-        f for f in frames if f.frame_class not in ("SCIENCE", "SCIENCE_POL", "SCIENCE_LSS")
-    ]
+    calibrations: dict[str, list[RawFrame]] = {}
+    for frame in frames:
+        calibrations.setdefault(frame.frame_class, []).append(frame)
     for association in associations:
         if association["rejected_because"]:
             continue
@@ -241,7 +251,7 @@ def compare(
 def _differences(
     association: dict[str, Any],
     by_id: dict[str, RawFrame],
-    frames: Sequence[RawFrame],
+    frames: Mapping[str, Sequence[RawFrame]],
     config: Config,
     found: Comparison,
 ) -> Iterable[str]:
