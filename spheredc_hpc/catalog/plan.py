@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +22,11 @@ from spheredc_hpc.catalog import plan_files, plan_rows
 from spheredc_hpc.catalog.files import EVERYWHERE, FileNote, FilesFound, Places, describe_files
 from spheredc_hpc.catalog.models import RawFrame
 from spheredc_hpc.catalog.models.plan_entry import PLANNED, REJECTED
-from spheredc_hpc.catalog.models.raw_frame import RECORD_COLUMNS
 from spheredc_hpc.catalog.planned import Plan, Planned
 from spheredc_hpc.catalog.setup import database_errors, setup
 from spheredc_hpc.config import Config
 from spheredc_hpc.errors import ConfigError, DataError
 from spheredc_hpc.instrument.constants import default_constants
-from spheredc_hpc.model import frame as record
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +102,7 @@ def plan(root: Path, name: str, config: Config, raw: Sequence[Path] | None = Non
     places = Places.of(raw) if raw is not None else EVERYWHERE
     setup(root, create=False)
     with database_errors():
-        frames = list(_frames())
+        frames = list(RawFrame.records())
         found = describe_files(places)
     grouping = group_frames(frames, config.association, places.cover)
     chosen = [group for group in grouping.groups if _touches(group, places)]
@@ -141,11 +139,6 @@ def versions_of(config: Config) -> Versions:
         settings={kind: section.digest for kind, section in config.calibration.items()},
         constants=default_constants().with_overrides(config.constants).digest,
     )
-
-
-def _frames() -> Iterator[record.RawFrame]:
-    rows = RawFrame.objects.filter(present=True).values(*RECORD_COLUMNS)
-    return map(RawFrame.record_of, rows.iterator())
 
 
 def _touches(group: Group, places: Places) -> bool:

@@ -19,7 +19,6 @@ from spheredc_hpc.association.grouping import unique_frames
 from spheredc_hpc.association.requirements import REQUIREMENTS
 from spheredc_hpc.association.rules import Match, Need, Source
 from spheredc_hpc.catalog.models import RawFrame as Row
-from spheredc_hpc.catalog.models.raw_frame import RECORD_COLUMNS
 from spheredc_hpc.config import AssociationSettings, Config
 from spheredc_hpc.instrument.filters import flat_filter, zimpol_broad_band
 from spheredc_hpc.model.frame import RawFrame
@@ -264,8 +263,7 @@ def compare_plan(
     root: Path, name: str, config: Config, rng: random.Random, size: int
 ) -> Comparison:
     """Compare associations of a plan on disk with plain loops."""
-    rows = Row.objects.filter(present=True).values(*RECORD_COLUMNS)
-    frames = [Row.record_of(row) for row in rows.iterator()]
+    frames = list(Row.records())
     folder = root / "plan" / name / "associations"
     paths = sorted(folder.glob("*.json"))
     rng.shuffle(paths)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import fields
+from sys import intern
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
@@ -88,11 +89,24 @@ class RawFrame(models.Model):
         values = {name: clean(getattr(frame, name)) for name in RECORD_COLUMNS}
         return cls(**values, mtime_ns=mtime_ns, scanner=scanner)
 
-    @staticmethod
-    def record_of(values: Mapping[str, Any]) -> record.RawFrame:
-        """Make the record of a row given as the values of `RECORD_COLUMNS`."""
-        return record.RawFrame(**{**values, "notes": tuple(values["notes"])})
+    @classmethod
+    def records(cls) -> Iterator[record.RawFrame]:
+        """Make the records of all files that are there, in no order.
+
+        Text that many files share is kept once: that is most of the memory of an archive.
+        """
+        rows = cls.objects.filter(present=True).order_by().values_list(*RECORD_COLUMNS)
+        for row in rows.iterator(chunk_size=_CHUNK):
+            values: list[Any] = [
+                intern(value) if shared and value.__class__ is str else value
+                for value, shared in zip(row, _SHARED, strict=True)
+            ]
+            values[-1] = tuple(values[-1])  # notes
+            yield record.RawFrame(*values)
 
 
 RECORD_COLUMNS = tuple(field.name for field in fields(record.RawFrame))
 """Columns that the record of a raw frame is made of."""
+_OWN = ("archive_id", "path", "header_digest", "datasum")
+_SHARED = tuple(name not in _OWN for name in RECORD_COLUMNS)
+_CHUNK = 2000
