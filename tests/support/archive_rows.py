@@ -17,7 +17,7 @@ from spheredc_hpc.model.frame import RawFrame
 from spheredc_hpc.simulate.archive import ArchiveFile, header_units, write_file
 from spheredc_hpc.simulate.archive.headers import extension_axes, header_values, primary_axes
 
-HEADER_BYTES = 29 * 2880
+HEADER_BYTES = 30 * 2880
 
 
 class StatedHeader(dict[str, Any]):
