@@ -121,14 +121,14 @@ def _measure(
     raw: Image, item: _Channel, exposure: Exposure, setup: Setup, settings: PhotometrySettings
 ) -> StarFrame | None:
     cleaner, fwhm = item.cleaner, setup.fwhm_px[item.channel]
-    extra = None
+    extra, thermal = None, None
     if item.background is not None:
         field_xy = (
             item.mask_xy[0] + cleaner.region.columns.start,
             item.mask_xy[1] + cleaner.region.rows.start,
         )
         outside = item.background.settings.flux_outside_px
-        extra, _ = item.background.correction(raw, field_xy, outside, cleaner.region)
+        extra, thermal = item.background.correction(raw, field_xy, outside, cleaner.region)
     clean = cleaner.clean(raw, extra=extra)
     if clean.nan_fraction > MOST_NAN:
         return None
@@ -154,6 +154,7 @@ def _measure(
         flux=aperture_sum(psf, settings.aperture_fwhm * fwhm),
         fwhm_px=fit.fwhm,
         peak_adu=float(np.max(counts[core], initial=0.0)),
+        background=None if thermal is None else thermal.plain(),
     )
 
 
@@ -196,4 +197,6 @@ def _combine(
         flags = [*flags, ("FLUX_SAT", reason)]
     psf = np.stack([np.stack([frame.psf for frame in row]) for row in kept])
     figures = flux_quality(kept, accepted)
+    if any(frame.background for row in kept for frame in row):
+        figures["background"] = [[frame.background for frame in row] for row in kept]
     return FluxSolution(psf, times[accepted], tuple(flags), {**quality, **figures})

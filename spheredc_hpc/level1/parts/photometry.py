@@ -58,6 +58,8 @@ class StarFrame:
         Of the fitted Gaussian.
     peak_adu : float
         Highest raw count within one FWHM.
+    background : dict or None
+        Terms of the background that was fitted to the frame, if it was.
     """
 
     psf: Image
@@ -65,6 +67,7 @@ class StarFrame:
     flux: float
     fwhm_px: float
     peak_adu: float
+    background: dict[str, float | None] | None = None
 
 
 def find_star(
