@@ -41,6 +41,7 @@ from spheredc_hpc.store.raw import read_planes
 from spheredc_hpc.store.runinfo import peak_rss_bytes
 
 FILES, NDIT = 4, 16
+KINDS = ("background", "flat", "bad_pixels")
 
 
 def config(crop_px: int) -> Config:
@@ -59,10 +60,11 @@ def prepare(work: Path, crop_px: int) -> Path:
     )
     simulate_irdis(scenario, work / "raw", threads=2)
     frames = scan([work / "raw"]).frames
-    associator = Associator(FrameIndex(frames), AssociationSettings(), Versions({}, ""))
+    versions = Versions(dict.fromkeys(KINDS, ""), "")
+    associator = Associator(FrameIndex(frames), AssociationSettings(), versions)
     (group,) = group_frames(frames).groups
     association = associator.associate(group)
-    for kind in ("background", "flat", "bad_pixels"):
+    for kind in KINDS:
         for product, job in associator.jobs.items():
             if job.kind == kind:
                 path = work / "plan" / f"{kind}-{job.key}.json"

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from thermal_frames import DIT_S, ThermalField, cleaned, companion_error, inner_level
@@ -6,8 +9,14 @@ from spheredc_hpc.calibration.templates import background_templates
 from spheredc_hpc.instrument.constants import default_constants
 from spheredc_hpc.instrument.detectors import detector
 from spheredc_hpc.level1.io import Calibration
-from spheredc_hpc.level1.parts.backgrounds import BackgroundModel, column_pattern, fit_quality
+from spheredc_hpc.level1.parts.backgrounds import (
+    BackgroundModel,
+    background_models,
+    column_pattern,
+    fit_quality,
+)
 from spheredc_hpc.level1.parts.cosmetics import CosmeticSettings, FieldCleaner, Region
+from spheredc_hpc.model.association import CalibrationUse
 
 DEVICE = detector("IRDIS")
 WINDOW = Region(slice(300, 620), slice(200, 600))
@@ -19,13 +28,13 @@ def rng():
     return np.random.default_rng(20180324)
 
 
-def model(images, wavelength_um=1.6, **settings):
+def model(images, kind, **settings):
     """Model of a rectangle of the left field."""
     chosen = CosmeticSettings(**settings)
     products = {"background": Calibration(images)}
     context = (DEVICE, default_constants(), chosen)
     whole = FieldCleaner.of(0, WINDOW, products, DIT_S, context)
-    return BackgroundModel.of(whole, wavelength_um, chosen)
+    return BackgroundModel.of(whole, kind, chosen)
 
 
 def background(rng, **more):
@@ -47,7 +56,7 @@ def raw_frame(rng, images, scale, offset, halo=2000.0):
 
 def test_scale_and_offset_are_found_beside_a_star_and_its_halo(rng):
     images = background(rng)
-    used = model(images, background_fit="scale", scale_outside_px=100.0)
+    used = model(images, "scale")
     raw = raw_frame(rng, images, 1.3, 4.0)
     extra, fit = used.correction(raw, STAR, 100.0, WINDOW)
     # What is beyond the background of the calibration: 0.3 of it and the offset.
@@ -58,17 +67,46 @@ def test_scale_and_offset_are_found_beside_a_star_and_its_halo(rng):
     assert fit_quality({"plane": [fit, None]})["frames"]["plane"][1] is None
 
 
-def test_a_band_decides_what_is_fitted(rng):
+def test_terms_are_those_of_the_kind(rng):
     images = background(rng, TEMPLATE1=np.ones(DEVICE.shape, np.float32))
-    assert model(images, 1.6).names == ()
-    assert model(images, 2.11).names == ("offset", "thermal", "template1")
-    assert model(images, 2.11, background_fit="none").names == ()
-    assert model(images, 1.6, background_fit="scale").names == ("offset", "scale")
+    assert model(images, "none").names == ()
+    assert model(images, "scale").names == ("offset", "scale")
+    assert model(images, "templates").names == ("offset", "thermal", "template1")
+
+
+@pytest.mark.parametrize(
+    ("wavelengths_um", "flags", "settings", "terms"),
+    [
+        ((1.59, 1.67), (), {}, None),
+        ((2.11, 2.25), (), {}, ("offset", "thermal")),
+        ((2.11, 2.25), (), {"background_fit": "none"}, None),
+        ((1.59, 1.67), ("BG_DARK",), {}, ("offset", "scale")),
+        ((1.59, 1.67), ("BG_AGE",), {"background_fit": "none"}, None),
+        ((1.59, 1.67), None, {}, ("offset",)),
+    ],
+)
+def test_band_and_origin_of_the_background_decide_what_is_fitted(
+    rng, wavelengths_um, flags, settings, terms
+):
+    chosen = CosmeticSettings(**settings)
+    context = (DEVICE, default_constants(), chosen)
+    products = {} if flags is None else {"background": Calibration(background(rng))}
+    whole = FieldCleaner.of(0, WINDOW, products, DIT_S, context)
+    use = CalibrationUse("background:OBJECT", "background", "", "DARK", "nominal", 0.0)
+    uses = () if flags is None else (replace(use, flags=flags),)
+    bench = SimpleNamespace(
+        settings=chosen,
+        setup=SimpleNamespace(bands=[SimpleNamespace(wavelength_um=w) for w in wavelengths_um]),
+        inputs=SimpleNamespace(association=SimpleNamespace(calibrations=uses)),
+        cleaners=lambda role, dit_s, half_px: (whole, whole),
+    )
+    models = background_models(bench, "OBJECT", DIT_S)
+    assert [None if item is None else item.names for item in models] == [terms, terms]
 
 
 def test_too_few_blocks_leave_the_frame_alone(rng):
     images = background(rng)
-    used = model(images, background_fit="scale")
+    used = model(images, "scale")
     extra, fit = used.correction(raw_frame(rng, images, 1.3, 4.0), STAR, 300.0, WINDOW)
     assert not extra.any()
     assert np.isnan(fit.scatter_adu)
@@ -79,7 +117,7 @@ def test_columns_are_levelled_by_their_outer_rows(rng):
     images = background(rng)
     bands = rng.normal(scale=1.5, size=1024).astype(np.float32)
     raw = images["MEAN"][:, :1024] + bands + rng.normal(size=(1024, 1024)).astype(np.float32)
-    used = model(images, column_rows=60)
+    used = model(images, "none", column_rows=60)
     extra, _ = used.correction(raw, STAR, 100.0, WINDOW)
     left = bands[WINDOW.columns] - extra[0]
     # Medians of 120 pixels of unit noise, and the noise of the background.

@@ -26,6 +26,7 @@ from spheredc_hpc.store.cube import read_cube
 from spheredc_hpc.store.receipt import verify
 
 SIZE = 400
+KINDS = ("background", "flat", "bad_pixels")
 CONFIG = parse({"level1": {"irdis_dbi": {"crop_px": SIZE}}})
 COMPANIONS = [
     {"name": "b", "separation_mas": 700.0, "position_angle_deg": 127.0, "contrast": [0.004, 0.002]},
@@ -51,13 +52,14 @@ class Night:
         )
         self.truth = simulate_irdis(scenario, folder, threads=1)
         frames = scan([folder]).frames
-        associator = Associator(FrameIndex(frames), AssociationSettings(), Versions({}, ""))
+        versions = Versions(dict.fromkeys(KINDS, ""), "")
+        associator = Associator(FrameIndex(frames), AssociationSettings(), versions)
         (group,) = group_frames(frames).groups
         self.association = associator.associate(group)
         self.jobs = associator.jobs
         self.root = root
         self.receipts = {}
-        for kind in ("background", "flat", "bad_pixels"):
+        for kind in KINDS:
             for product, job in self.jobs.items():
                 if job.kind == kind:
                     self.receipts[product] = self.calibrate(job)

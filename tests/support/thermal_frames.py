@@ -94,7 +94,10 @@ def cleaned(
         region = Region.around(STAR_XY, half, window)
         return FieldCleaner.of(0, region, {"background": product}, DIT_S, context)
 
-    science, model = cleaner(416.0), BackgroundModel.of(cleaner(WHOLE_FIELD_PX), 2.11, settings)
+    science, model = (
+        cleaner(416.0),
+        BackgroundModel.of(cleaner(WHOLE_FIELD_PX), settings.background_fit, settings),
+    )
     rest, fits = [], []
     for raw, source in frames:
         field_raw = raw[:, :1024]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,12 +13,17 @@ from spheredc_hpc.level1.io import Floats, Image
 from spheredc_hpc.level1.parts.cosmetics import CosmeticSettings, FieldCleaner, Region
 from spheredc_hpc.level1.parts.setup import Bench
 
+Kind = Literal["auto", "none", "scale", "templates"]
+
 BLOCK_PX = 16
 CLIP_SIGMA = 4.0
 ROUNDS = 4
 LEAST_BLOCKS = 100
 # The far halo of a star falls like powers of the distance; it is fitted and left where it is.
 HALO_POWERS = (2, 3)
+MAKESHIFT = frozenset({"BG_AGE", "BG_DARK", "BG_INTERPOLATED", "BG_MISSING"})
+"""Flags of backgrounds that need not have the level of the frames."""
+
 WHOLE_FIELD_PX = 2048.0
 """Reach of a region that covers the illuminated window wherever the star is."""
 
@@ -71,11 +76,8 @@ class BackgroundModel:
     settings: CosmeticSettings
 
     @classmethod
-    def of(
-        cls, whole: FieldCleaner, wavelength_um: float, settings: CosmeticSettings
-    ) -> BackgroundModel:
-        """Prepare what the settings ask for in a band."""
-        kind = _kind(wavelength_um, settings)
+    def of(cls, whole: FieldCleaner, kind: Kind, settings: CosmeticSettings) -> BackgroundModel:
+        """Prepare a fit; of kind ``none``, only columns may be levelled."""
         names: list[str] = []
         terms: list[Image] = []
         if kind == "scale" and np.ptp(whole.background) > 0:
@@ -169,18 +171,25 @@ def background_models(bench: Bench, role: str, dit_s: float) -> list[BackgroundM
     settings = bench.settings
     models: list[BackgroundModel | None] = []
     for field, band in enumerate(bench.setup.bands):
-        if _kind(band.wavelength_um, settings) == "none" and not settings.column_rows:
+        kind: Kind = settings.background_fit
+        if kind == "auto":
+            kind = _kind(bench, role, dit_s, band.wavelength_um)
+        if kind == "none" and not settings.column_rows:
             models.append(None)
         else:
             whole = bench.cleaners(role, dit_s, WHOLE_FIELD_PX)[field]
-            models.append(BackgroundModel.of(whole, band.wavelength_um, settings))
+            models.append(BackgroundModel.of(whole, kind, settings))
     return models
 
 
-def _kind(wavelength_um: float, settings: CosmeticSettings) -> str:
-    if settings.background_fit != "auto":
-        return settings.background_fit
-    return "templates" if wavelength_um >= settings.thermal_from_um else "none"
+def _kind(bench: Bench, role: str, dit_s: float, wavelength_um: float) -> Kind:
+    """Choose by band, and by how well the background of a role suits its frames."""
+    if wavelength_um >= bench.settings.thermal_from_um:
+        return "templates"
+    roles = (f"background:{role}@{dit_s:.2f}", f"background:{role}")
+    uses = {use.role: use for use in bench.inputs.association.calibrations}
+    suited = next((uses[name] for name in roles if name in uses), None)
+    return "scale" if suited is None or not MAKESHIFT.isdisjoint(suited.flags) else "none"
 
 
 def _ends(part: slice) -> tuple[int, int]:

@@ -41,7 +41,8 @@ class CosmeticSettings(Section):
         "auto",
         description="What is fitted to each frame beside the star: nothing, scale and offset of "
         "the background, or an offset, its smooth part and the patterns in which its planes "
-        "differ; auto: the last in thermal bands, nothing in others.",
+        "differ; auto: the last in thermal bands, scale and offset where the background is "
+        "absent, old, interpolated or a dark, nothing elsewhere.",
     )
     thermal_from_um: float = Field(
         2.0, gt=0, description="Wavelength from which a band is thermal [um]."
