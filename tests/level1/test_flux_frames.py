@@ -38,7 +38,9 @@ def reduced(offset_px, **changes):
         plane[0, :, part] = COUNTS * light
     header = {**HEADER, "ESO INS4 FILT2 NAME": "ND_1.0", **changes}
     inputs = Level1Inputs(
-        association=SimpleNamespace(frames={"FLUX": (FrameRef("SPHER.flux", "", 0, ""),)}),
+        association=SimpleNamespace(
+            frames={"FLUX": (FrameRef("SPHER.flux", "", 0, ""),)}, calibrations=()
+        ),
         constants=CONSTANTS,
         read_header=lambda ref: header,
         read=lambda ref: (header, plane),
