@@ -61,7 +61,7 @@ def rejections(
         misses += _near_misses(loosest, served, mjd, index, named)
     misses.sort(key=lambda miss: (miss.differences, miss.age_h))
     rest = misses[: max(REPORTED - len(found), 0)]
-    return tuple([*found[:REPORTED], *(miss.rejected(window) for miss in rest)])
+    return (*found[:REPORTED], *(miss.rejected(window) for miss in rest))
 
 
 @dataclass(frozen=True)

@@ -413,7 +413,11 @@ def test_an_ifs_observation_has_calibrations_of_its_calibrations(frame, associat
     roles = {use.role for use in association.calibrations}
     assert roles >= {"background:OBJECT", "dark", "specpos", "wave", "ifu_flat", "bad_pixels"}
     assert roles >= {f"det_flat:{lamp}" for lamp in ("white", "1020", "1230", "1300", "1550")}
-    assert roles >= {"background:wave", "background:det_flat:white", "background:det_flat:white@3.00"}
+    assert roles >= {
+        "background:wave",
+        "background:det_flat:white",
+        "background:det_flat:white@3.00",
+    }
     assert [m.role for m in association.missing if m.kind != "exposure"] == []
     white = association.calibration("det_flat:white")
     assert len(white.frames) == 2
