@@ -12,6 +12,7 @@ FLAGS: dict[str, str] = {
     "FLAT_FEW_LEVELS": "flat from fewer than three exposure levels; linearity not checked",
     "CENTER_ASSUMED": "no usable CENTER exposure; the star centre comes from the halo or a table",
     "CENTER_POOR": "star centre uncertain by more than 0.7 px",
+    "CENTER_SECOND": "centre of some CENTER frames by another method than fits of all spots",
     "CENTER_SINGLE": "one CENTER exposure only: drift is not measured",
     "FLUX_MISSING": "no FLUX exposure: contrast is not calibrated",
     "FLUX_SAT": "FLUX exposure above the linear limit of the detector",

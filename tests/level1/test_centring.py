@@ -3,6 +3,7 @@ import pytest
 from astropy.io import fits
 
 from spheredc_hpc.errors import KernelInputError
+from spheredc_hpc.level1.parts.centre_check import checked_centre
 from spheredc_hpc.level1.parts.centres import (
     CentreMeasurement,
     CentreModel,
@@ -10,11 +11,14 @@ from spheredc_hpc.level1.parts.centres import (
     shared_error,
     solve_waffle,
 )
+from spheredc_hpc.level1.parts.fallback import solve_star
 from spheredc_hpc.level1.parts.halo import HaloSettings, halo_centre, star_centre
+from spheredc_hpc.level1.parts.opposite_spots import opposite_spots
 from spheredc_hpc.level1.parts.spots import (
     Pattern,
     SpotCentre,
     SpotSettings,
+    best_three,
     measure_spots,
     square_departures,
 )
@@ -105,6 +109,79 @@ def test_real_frame_is_centred_where_its_authors_registered_it(real_data):
     np.testing.assert_allclose(found.xy, [75.0, 75.0], atol=0.15)
     halo = halo_centre(image, (73.0, 77.0), HaloSettings(outer_px=60.0, search_px=10.0))
     np.testing.assert_allclose(halo, [75.0, 75.0], atol=0.3)
+
+
+def test_real_frame_is_centred_by_opposite_spots_too(real_data):
+    path = real_data / "sphere-irdis-satspots" / "center_frame_151.fits"
+    image = fits.getdata(path).astype(np.float32)
+    expected = Pattern((72.0, 79.0), 48.1, DIAGONAL, (1.0, SQUEEZE), 3.6)
+    good = np.ones(image.shape, bool)
+    found = opposite_spots(image, good, expected, np.array([74.0, 76.0]), SpotSettings())
+    np.testing.assert_allclose(found.xy, [75.0, 75.0], atol=0.2)
+    assert found.error_px < 0.2
+
+
+@pytest.mark.parametrize("turn", [0.0, 45.0])
+@pytest.mark.parametrize("peak", [30.0, 300.0])
+def test_opposite_spots_agree_with_the_crossing_of_the_diagonals(rng, turn, peak):
+    image = spots_image(rng, angles=DIAGONAL + turn, peak=peak)
+    seen = pattern(STAR, angles=DIAGONAL + turn)
+    start = np.array([STAR[0] + 1.5, STAR[1] - 1.2])
+    found = opposite_spots(image, ALL_GOOD, seen, start, SpotSettings())
+    np.testing.assert_allclose(found.xy, STAR, atol=0.1)
+    kept, check = checked_centre(image, ALL_GOOD, seen, SpotSettings())
+    assert check["kept"] == "first"
+    assert check["why"] == ""
+    assert check["apart_px"] < 0.2
+    np.testing.assert_allclose(kept.xy, STAR, atol=0.1)
+
+
+def test_stated_errors_of_opposite_spots_are_those_of_repeated_noise(rng):
+    pulls = []
+    for _ in range(20):
+        image = spots_image(rng, peak=60.0, noise=4.0)
+        found = opposite_spots(image, ALL_GOOD, pattern(STAR), np.array(STAR), SpotSettings())
+        pulls.append((found.xy - STAR) / found.error)
+    assert 0.5 < np.sqrt(np.mean(np.square(pulls))) < 1.3
+
+
+def neighbour(image, spot, along, across, peak, width=1.5):
+    """Add a star beside the spot of a direction [deg], `along` and `across` from it [px]."""
+    angle = np.radians(spot)
+    rows, columns = np.indices(image.shape, dtype=float)
+    x, y = columns - STAR[0], (rows - STAR[1]) * SQUEEZE
+    u = x * np.cos(angle) + y * np.sin(angle) - 46.0 - along
+    v = -x * np.sin(angle) + y * np.cos(angle) - across
+    return image + (peak * np.exp(-0.5 * (u**2 + v**2) / width**2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("peak", [300.0, 900.0])
+@pytest.mark.parametrize("across", [3.0, 4.5, 6.0, 8.0])
+def test_a_star_beside_a_spot_does_not_mislead(rng, peak, across):
+    image = neighbour(spots_image(rng), 45.0, 0.0, across, peak)
+    kept, check = checked_centre(image, ALL_GOOD, pattern(STAR), SpotSettings())
+    assert kept.usable
+    assert check["kept"] in ("first", "second", "three")
+    assert bool(check["why"]) == (check["kept"] != "first")
+    assert np.hypot(*(kept.xy - STAR)) < 0.3
+
+
+def test_the_odd_corner_of_a_square_is_found():
+    corners = 37.0 * np.exp(1j * np.radians([21.0, 111.0, 201.0, 291.0]))
+    spots = np.stack([corners.real + 5, corners.imag / SQUEEZE - 3], axis=1)
+    spots[2] += [3.0, -1.0]
+    odd, xy, residual = best_three(spots, np.array([1, SQUEEZE]))
+    assert odd == 2
+    assert residual == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(xy, [5, -3], atol=1e-9)
+
+
+def test_without_spots_no_method_gives_a_centre(rng):
+    image = spots_image(rng, peak=0.0)
+    kept, check = checked_centre(image, ALL_GOOD, pattern(STAR), SpotSettings())
+    assert kept is None or not kept.usable
+    assert check["kept"] == "none"
+    assert check["why"]
 
 
 def test_departures_vanish_for_any_turned_and_scaled_square():
@@ -223,3 +300,32 @@ def test_a_star_without_mask_is_fitted(rng):
     xy, error = star_centre(image.astype(np.float32), (60.0, 60.0), 3.4, 24.0)
     np.testing.assert_allclose(xy, [57.3, 62.8], atol=0.03)
     assert np.all(error < 0.02)
+
+
+def test_a_visible_star_is_followed_from_file_to_file(rng):
+    files = []
+    for i in range(4):
+        image = rng.normal(scale=1.0, size=(60, 60)).astype(np.float32)
+        y, x = np.indices(image.shape)
+        star = (30.0 + 0.3 * i, 28.0 - 0.2 * i)
+        image += (500 * np.exp(-((x - star[0]) ** 2 + (y - star[1]) ** 2) / 4.5)).astype(np.float32)
+        dither = (float(i % 2), 0.0)
+        corner = np.array([400.0 + dither[0], 300.0])
+        files.append((f"SPHER.{i}", 58000.0 + i / 24, dither, [(image, (31.0, 27.0), corner)]))
+    found = solve_star(files, 1, (3.5,), 10.0, DriftSettings())
+    assert (found.method, found.flags) == ("star", ())
+    hours = np.array([0.0, 1.5, 3.0])
+    xy, error = found.models[0].at(58000.0 + hours / 24, (1.0, 0.0))
+    expected = np.stack([431.0 + 0.3 * hours, 328.0 - 0.2 * hours], axis=1)
+    np.testing.assert_allclose(xy, expected, atol=0.03)
+    assert (error < 0.06).all()
+
+
+def test_a_long_sequence_of_spots_is_not_one_epoch():
+    measured = [
+        measurement(58000.0 + i * 70 / 86400, (485.0 + 0.001 * i, 520.0)) for i in range(60)
+    ]
+    model = solve_waffle(measured, 1, 0.03, DriftSettings()).models[0]
+    assert len(model.mjd) == 7
+    xy, _ = model.at(58000.0 + np.array([10.0, 50.0]) * 70 / 86400, (0.0, 0.0))
+    np.testing.assert_allclose(xy[:, 0], [485.01, 485.05], atol=0.004)

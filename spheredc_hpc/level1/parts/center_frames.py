@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +16,7 @@ from spheredc_hpc.instrument.headers import read_value
 from spheredc_hpc.instrument.waffle import spot_angles_deg, spot_radius_px
 from spheredc_hpc.kernels.parallel import map_ordered
 from spheredc_hpc.level1.io import Floats, Image
+from spheredc_hpc.level1.parts.centre_check import checked_centre
 from spheredc_hpc.level1.parts.centres import (
     CentreMeasurement,
     CentreSolution,
@@ -31,7 +33,7 @@ from spheredc_hpc.level1.parts.setup import (
     Setup,
     mean_mjd,
 )
-from spheredc_hpc.level1.parts.spots import Pattern, SpotCentre, SpotSettings, measure_spots
+from spheredc_hpc.level1.parts.spots import Pattern, SpotCentre, SpotSettings
 from spheredc_hpc.model.frame import FrameRef
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ MARGIN_PX = 40.0
 MOST_NAN = 0.01
 # Dead pixels that no flat tells of pull at the spots: how much larger the shared error is then.
 WITHOUT_FLAT = 3.0
+ORIENTATIONS = ("x", "+")
 
 
 class CentringSettings(DriftSettings):
@@ -74,11 +77,14 @@ def solve_centres(bench: Bench, settings: CentringSettings) -> CentreSolution:
             return solution
         why = f"no usable satellite spots in {len(bench.frames('CENTER'))} CENTER files"
         logger.warning("%s", why)
-    files = _science_images(bench, settings, _spread(bench.frames("OBJECT"), settings.halo.files))
+    science = bench.frames("OBJECT")
     if not setup.occulted:
-        star = solve_star(files, 2, setup.fwhm_px, settings.halo.search_px)
+        # The star itself is seen in every file, so that its motion is followed.
+        files = _science_images(bench, settings, science)
+        star = solve_star(files, 2, setup.fwhm_px, settings.halo.search_px, settings)
         if star is not None:
             return star
+    files = _science_images(bench, settings, _spread(science, settings.halo.files))
     found = solve_halo(files, 2, settings.halo, why)
     if found is not None:
         return found
@@ -91,37 +97,68 @@ def measure_center_frames(bench: Bench, settings: CentringSettings) -> list[Cent
     for ref in bench.frames("CENTER"):
         try:
             exposure = bench.read(ref)
-            patterns = _patterns(exposure, bench.setup)
+            written = read_value(exposure.header, "waffle_orientation", ORIENTATIONS[0])
+            patterns = {key: _patterns(exposure, bench.setup, key) for key in _tried(written)}
         except DataError as error:
             logger.warning("CENTER file left out: %s", error)
             continue
-        radius = max(pattern.radius_px for pattern in patterns)
-        half = radius + settings.spots.search_px + MARGIN_PX
-        fields = bench.cleaners("CENTER", exposure.times.dit_s, half)
-        halos = _nearest_science(bench, exposure, half, settings)
-        for channel, cleaner in enumerate(fields):
-            local = replace(
-                patterns[channel], guess_xy=cleaner.region.local(patterns[channel].guess_xy)
+        found: list[CentreMeasurement] = []
+        for orientation, both in patterns.items():
+            again = _measure_file(bench, exposure, both, settings)
+            if not found or any(item.usable for item in again):
+                found = again
+            if any(item.usable for item in again):
+                if orientation != written.strip().lower():
+                    logger.warning(
+                        "%s: spots stand as %s, the header says %s",
+                        ref.archive_id,
+                        orientation,
+                        written,
+                    )
+                break
+        measured += found
+    return measured
+
+
+def _tried(written: str) -> tuple[str, ...]:
+    """Orientations of the spots to try: that of the header first, as it may be wrong."""
+    known = written.strip().lower()
+    return tuple(dict.fromkeys([known] * (known in ORIENTATIONS) + list(ORIENTATIONS)))
+
+
+def _measure_file(
+    bench: Bench, exposure: Exposure, patterns: Sequence[Pattern], settings: CentringSettings
+) -> list[CentreMeasurement]:
+    """Measure all planes and channels of one CENTER file with spots of one orientation."""
+    radius = max(pattern.radius_px for pattern in patterns)
+    half = radius + settings.spots.search_px + MARGIN_PX
+    fields = bench.cleaners("CENTER", exposure.times.dit_s, half)
+    halos = _nearest_science(bench, exposure, half, settings)
+    measured: list[CentreMeasurement] = []
+    for channel, cleaner in enumerate(fields):
+        local = replace(
+            patterns[channel], guess_xy=cleaner.region.local(patterns[channel].guess_xy)
+        )
+        measure = partial(
+            _measure_plane,
+            cleaner=cleaner,
+            pattern=local,
+            halo=halos[channel],
+            settings=settings.spots,
+        )
+        spots = map_ordered(measure, exposure.field(channel))
+        measured += [
+            CentreMeasurement(
+                archive_id=exposure.ref.archive_id,
+                plane=plane,
+                channel=channel,
+                mjd=float(exposure.times.mid_mjd[plane]),
+                dither_px=exposure.dither,
+                spot=spot,
+                check=check,
             )
-            measure = partial(
-                _measure_plane,
-                cleaner=cleaner,
-                pattern=local,
-                halo=halos[channel],
-                settings=settings.spots,
-            )
-            spots = map_ordered(measure, exposure.field(channel))
-            measured += [
-                CentreMeasurement(
-                    archive_id=ref.archive_id,
-                    plane=plane,
-                    channel=channel,
-                    mjd=float(exposure.times.mid_mjd[plane]),
-                    dither_px=exposure.dither,
-                    spot=spot,
-                )
-                for plane, spot in enumerate(spots)
-            ]
+            for plane, (spot, check) in enumerate(spots)
+        ]
     return measured
 
 
@@ -131,20 +168,22 @@ def _measure_plane(
     pattern: Pattern,
     halo: Image | None,
     settings: SpotSettings,
-) -> SpotCentre | None:
+) -> tuple[SpotCentre | None, dict[str, Any]]:
     clean = cleaner.clean(raw)
     if clean.nan_fraction > MOST_NAN:
-        return None
+        why = f"{100 * clean.nan_fraction:.1f} % of the pixels have no value"
+        return None, {"kept": "none", "why": why}
     image = clean.image if halo is None else clean.image - halo
-    spot = measure_spots(image, clean.good > 0, pattern, settings)
-    if spot is None:
-        return None
-    return spot.moved(cleaner.region.columns.start, cleaner.region.rows.start)
+    spot, check = checked_centre(image, clean.good > 0, pattern, settings)
+    corner = cleaner.region.columns.start, cleaner.region.rows.start
+    for key in ("first_xy_px", "second_xy_px", "three_xy_px"):
+        if key in check:
+            check[key] = [value + start for value, start in zip(check[key], corner, strict=True)]
+    return spot if spot is None else spot.moved(*corner), check
 
 
-def _patterns(exposure: Exposure, setup: Setup) -> list[Pattern]:
+def _patterns(exposure: Exposure, setup: Setup, orientation: str) -> list[Pattern]:
     """Spots expected in both channels, on the whole field."""
-    orientation = read_value(exposure.header, "waffle_orientation", "x")
     angles = spot_angles_deg(orientation, ARM, setup.constants)
     patterns = []
     for channel, band in enumerate(setup.bands):

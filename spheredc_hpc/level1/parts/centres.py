@@ -15,8 +15,9 @@ from spheredc_hpc.level1.parts.spots import SpotCentre
 
 # Numbers that tell the shared error, and weight of expectations in the same count.
 FREE_COORDINATES = 2
-# Exposures farther apart than this are separate epochs of the drift [d].
+# Exposures farther apart than this are separate epochs of the drift [d], and none lasts longer.
 EPOCH_GAP_D = 180 / 86400
+LONGEST_EPOCH_D = 600 / 86400
 
 
 class DriftSettings(Section):
@@ -34,7 +35,11 @@ class DriftSettings(Section):
 
 @dataclass(frozen=True)
 class CentreMeasurement:
-    """One channel of one CENTER frame."""
+    """One channel of one CENTER frame.
+
+    `spot` is what was kept. `check` says how it was judged: the fits of the spots (``first``), the
+    second method, the distance between the two, and which was kept for which reason.
+    """
 
     archive_id: str
     plane: int
@@ -42,6 +47,7 @@ class CentreMeasurement:
     mjd: float
     dither_px: tuple[float, float]
     spot: SpotCentre | None
+    check: dict[str, Any] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:
@@ -185,6 +191,10 @@ def solve_waffle(
         spreads.append(scatter.tolist())
     used = sum(m.usable for m in measurements)
     flags: list[Flag] = []
+    second = [m for m in measurements if m.usable and m.check.get("kept") in ("second", "three")]
+    if second:
+        why = f"{len(second)} of {used} centres by another method: {second[0].check['why']}"
+        flags.append(("CENTER_SECOND", why))
     if min(len(model.mjd) for model in models) < 2:
         flags.append(("CENTER_SINGLE", "all CENTER frames are of one epoch; no drift is measured"))
     quality = {
@@ -199,6 +209,8 @@ def solve_waffle(
         "scatter_px": spreads,
         "departure_px": _departure(measurements),
         "drift_px_per_h": [_drift(model) for model in models],
+        "second_method": len(second),
+        "methods_apart_px": _apart(measurements),
     }
     table = [row for m in measurements if (row := _row(m, common)) is not None]
     return CentreSolution(tuple(models), "waffle", tuple(flags), quality, table)
@@ -207,7 +219,8 @@ def solve_waffle(
 def _epochs(held: list[CentreMeasurement]) -> list[list[CentreMeasurement]]:
     epochs = [[held[0]]]
     for item in held[1:]:
-        if item.mjd - epochs[-1][-1].mjd > EPOCH_GAP_D:
+        late = item.mjd - epochs[-1][-1].mjd > EPOCH_GAP_D
+        if late or item.mjd - epochs[-1][0].mjd > LONGEST_EPOCH_D:
             epochs.append([])
         epochs[-1].append(item)
     return epochs
@@ -250,6 +263,12 @@ def _departure(measurements: Sequence[CentreMeasurement]) -> float | None:
     return float(np.sqrt(np.mean(found))) if found else None
 
 
+def _apart(measurements: Sequence[CentreMeasurement]) -> float | None:
+    """Root mean square distance of the two methods [px]."""
+    found = [m.check["apart_px"] for m in measurements if m.check.get("apart_px") is not None]
+    return float(np.sqrt(np.mean(np.square(found)))) if found else None
+
+
 def _drift(model: CentreModel) -> list[float] | None:
     hours = (model.mjd[-1] - model.mjd[0]) * 24
     if hours <= 0:
@@ -274,4 +293,5 @@ def _row(item: CentreMeasurement, common: float) -> dict[str, Any] | None:
         "dither_y_px": item.dither_px[1],
         "spot_peak_adu": item.spot.flux,
         "used": item.usable,
+        **item.check,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from spheredc_hpc.errors import KernelInputError
 from spheredc_hpc.instrument.constants import Constants
 from spheredc_hpc.level1.io import Floats, Image
-from spheredc_hpc.level1.parts.centres import CentreModel, CentreSolution
+from spheredc_hpc.level1.parts.centres import CentreModel, CentreSolution, DriftSettings
 from spheredc_hpc.level1.parts.halo import HaloSettings, halo_centre, star_centre
 
 # What one science file gives: archive id, mean MJD, dither, and per channel its mean image, the
@@ -29,16 +30,24 @@ def solve_halo(
     found = _measure(files, channels, measure, settings.error_px)
     if found is None:
         return None
-    models, quality, table = found
+    models = tuple(_model(points, settings.error_px) for points in found.points)
     reason = f"{why}; centre from the symmetry of the halo"
     flags = (("CENTER_ASSUMED", reason),)
-    return CentreSolution(models, "halo", flags, {"method": "halo", **quality}, table)
+    quality = {"method": "halo", **found.quality}
+    return CentreSolution(models, "halo", flags, quality, found.table)
 
 
 def solve_star(
-    files: Sequence[FileImages], channels: int, fwhm_px: Sequence[float], reach_px: float
+    files: Sequence[FileImages],
+    channels: int,
+    fwhm_px: Sequence[float],
+    reach_px: float,
+    motion: DriftSettings,
 ) -> CentreSolution | None:
-    """Centre every channel on a star that no mask hides; None if no file allows it."""
+    """Centre every channel on a star that no mask hides, file by file; None if no file allows it.
+
+    Between the middles of the files the star moves linearly.
+    """
     width = max(fwhm_px)
 
     def measure(image: Image, guess: tuple[float, float]) -> tuple[Floats, Floats]:
@@ -47,8 +56,18 @@ def solve_star(
     found = _measure(files, channels, measure, 0.0)
     if found is None:
         return None
-    models, quality, table = found
-    return CentreSolution(models, "star", (), {"method": "star", **quality}, table)
+    models = tuple(
+        CentreModel(
+            points.mjd,
+            points.xy,
+            np.hypot(points.error, motion.jitter_px),
+            0.0,
+            motion.drift_px_per_h,
+        )
+        for points in found.points
+    )
+    quality = {"method": "star", **found.quality}
+    return CentreSolution(models, "star", (), quality, found.table)
 
 
 def solve_table(
@@ -66,7 +85,20 @@ def solve_table(
     return CentreSolution(tuple(models), "table", flags, {"method": "table"})
 
 
-Found = tuple[tuple[CentreModel, ...], dict[str, Any], list[dict[str, Any]]]
+@dataclass(frozen=True)
+class _Points:
+    """Star without dither in one channel, file by file, in time order."""
+
+    mjd: Floats
+    xy: Floats
+    error: Floats
+
+
+@dataclass(frozen=True)
+class _Found:
+    points: tuple[_Points, ...]
+    quality: dict[str, Any]
+    table: list[dict[str, Any]]
 
 
 def _measure(
@@ -74,12 +106,10 @@ def _measure(
     channels: int,
     measure: Callable[[Image, tuple[float, float]], tuple[Floats, Floats]],
     common_error: float,
-) -> Found | None:
-    points: list[list[Floats]] = [[] for _ in range(channels)]
-    errors: list[list[Floats]] = [[] for _ in range(channels)]
-    refused, table, times = [], [], []
+) -> _Found | None:
+    rows: list[list[tuple[float, Floats, Floats]]] = [[] for _ in range(channels)]
+    refused, table = [], []
     for archive_id, mjd, dither, images in files:
-        times.append(mjd)
         for channel, (image, guess, corner) in enumerate(images):
             try:
                 xy, error = measure(image, guess)
@@ -87,30 +117,31 @@ def _measure(
                 refused.append(f"{archive_id} channel {channel}: {problem}")
                 continue
             on_field = xy + corner
-            points[channel].append(on_field - np.array(dither))
-            errors[channel].append(error)
+            rows[channel].append((mjd, on_field - np.array(dither), error))
             table.append(_row(archive_id, channel, mjd, on_field, np.hypot(error, common_error)))
-    if not all(points):
+    if not all(rows):
         return None
-    models = tuple(
-        _model(float(np.mean(times)), np.stack(p), np.stack(e), common_error)
-        for p, e in zip(points, errors, strict=True)
-    )
+    points = []
+    for held in rows:
+        held.sort(key=lambda row: row[0])
+        mjd_of, xy_of, error_of = zip(*held, strict=True)
+        points.append(_Points(np.array(mjd_of), np.stack(xy_of), np.stack(error_of)))
     quality = {
-        "files_used": min(len(p) for p in points),
+        "files_used": min(map(len, rows)),
         "frames_refused": refused,
-        "scatter_px": [np.std(np.stack(p), axis=0).tolist() for p in points],
+        "scatter_px": [np.std(p.xy, axis=0).tolist() for p in points],
         "common_error_px": common_error,
     }
-    return models, quality, table
+    return _Found(tuple(points), quality, table)
 
 
-def _model(mjd: float, points: Floats, errors: Floats, common: float) -> CentreModel:
-    spread = 1.4826 * np.median(np.abs(points - np.median(points, axis=0)), axis=0)
-    error = np.hypot(spread, errors.mean(axis=0))
-    return CentreModel(
-        np.array([mjd]), np.median(points, axis=0)[np.newaxis], error[np.newaxis], common, 0.0
-    )
+def _model(points: _Points, common: float) -> CentreModel:
+    """One place for all files; its error is their scatter."""
+    middle = np.median(points.xy, axis=0)
+    spread = 1.4826 * np.median(np.abs(points.xy - middle), axis=0)
+    error = np.hypot(spread, points.error.mean(axis=0))
+    mjd = float(points.mjd.mean())
+    return CentreModel(np.array([mjd]), middle[np.newaxis], error[np.newaxis], common, 0.0)
 
 
 def _row(archive_id: str, channel: int, mjd: float, xy: Floats, error: Floats) -> dict[str, Any]:

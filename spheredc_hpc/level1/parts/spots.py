@@ -50,6 +50,12 @@ class SpotSettings(Section):
     residual_px: float = Field(
         0.6, gt=0, description="Largest departure of the spots from a square, rms [px]."
     )
+    largest_error_px: float = Field(
+        0.7,
+        gt=0,
+        description="Stated error of the fits, or distance from the second method, above which "
+        "that method may replace them [px].",
+    )
     shared_error_px: float = Field(
         0.03,
         gt=0,
@@ -212,11 +218,9 @@ def _fit_spot(
     half = settings.box_px // 2
     x0, y0 = round(float(at[0])) - half, round(float(at[1])) - half
     box = np.s_[max(y0, 0) : y0 + 2 * half + 1, max(x0, 0) : x0 + 2 * half + 1]
-    cut = image[box]
-    if min(x0, y0) < 0 or cut.shape != (2 * half + 1, 2 * half + 1):
+    if min(x0, y0) < 0 or image[box].shape != (2 * half + 1, 2 * half + 1):
         return None
-    if settings.high_pass_px:
-        cut = cut - _running_median(image, box, settings.high_pass_px)
+    cut = high_passed(image, box, settings.high_pass_px)
     sigma = fwhm_px / SIGMA_TO_FWHM
     shape = Shape(angle_deg=float(angle), sigma_px=(0.5 * sigma, 4 * sigma), reach_px=0.6 * half)
     start = float(at[0] - x0), float(at[1] - y0)
@@ -229,6 +233,11 @@ def _fit_spot(
     except KernelInputError:
         return None
     return GaussianFit(**{**fit.__dict__, "x": fit.x + x0, "y": fit.y + y0})
+
+
+def high_passed(image: Image, box: tuple[slice, slice], width: int) -> Image:
+    """Cut a box out of an image, less its running median; as it is for a width of 0."""
+    return image[box] - _running_median(image, box, width) if width else image[box]
 
 
 def _running_median(image: Image, box: tuple[slice, slice], width: int) -> Image:
@@ -269,6 +278,40 @@ def square_departures(spots: Floats, anamorphism: Floats) -> Floats:
     turn = np.exp(-1j * np.pi / 2 * np.arange(4))
     departure = corner - np.mean(corner * turn) / turn
     return np.stack([departure.real, departure.imag], axis=1)
+
+
+def best_three(spots: Floats, anamorphism: Floats) -> tuple[int, Floats, float]:
+    """Find the corner without which the others fit a square best.
+
+    Parameters
+    ----------
+    spots : array, shape (4, 2)
+        Corners in order of angle [px].
+    anamorphism : array, shape (2,)
+        True lengths per pixel along x and y.
+
+    Returns
+    -------
+    odd : int
+        The corner that is left out.
+    xy : array, shape (2,)
+        Centre of the square of the others (x, y) [px].
+    residual_px : float
+        Their departures from it, root of the sum of squares per free coordinate, of which
+        there are two [px].
+    """
+    true = spots * anamorphism
+    corner = true[:, 0] + 1j * true[:, 1]
+    turn = np.exp(1j * np.pi / 2 * np.arange(4))
+    found = []
+    for odd in range(4):
+        kept = np.arange(4) != odd
+        design = np.stack([np.ones(3), turn[kept]], axis=1)
+        solution = np.linalg.lstsq(design, corner[kept], rcond=None)[0]
+        misfit = corner[kept] - design @ solution
+        found.append((float(np.sqrt(np.sum(np.abs(misfit) ** 2) / 2)), odd, solution[0]))
+    residual, odd, centre = min(found, key=lambda item: item[0])
+    return odd, np.array([centre.real, centre.imag]) / anamorphism, residual
 
 
 def _problems(
