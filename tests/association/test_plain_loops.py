@@ -16,10 +16,14 @@ from spheredc_hpc.simulate.archive import Archive, ArchiveSettings
 from spheredc_hpc.store.codec import to_plain
 
 
+@pytest.fixture(scope="module")
+def frames():
+    archive = Archive(ArchiveSettings(nights=3, seed=11, length=0.07, defects=0.8))
+    return list(archive_rows.frames_of(archive.files(), Path("/raw")))
+
+
 @pytest.mark.parametrize("prefer_sky", [True, False])
-def test_the_engine_agrees_with_plain_loops(prefer_sky):
-    archive = Archive(ArchiveSettings(nights=4, seed=11, length=0.1, defects=0.8))
-    frames = list(archive_rows.frames_of(archive.files(), Path("/raw")))
+def test_the_engine_agrees_with_plain_loops(frames, prefer_sky):
     config = Config.model_validate({"association": {"prefer_sky": prefer_sky}})
     associator = Associator(
         FrameIndex(unique_frames(frames)[0]), config.association, Versions({}, "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import os
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from spheredc_hpc.level1.parts.angles import (
 from spheredc_hpc.level1.parts.timing import frame_times
 
 DAY_S = 86400.0
+MANDATORY = ("SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "COMMENT")
 NIGHT = (
     *("2020-03-08T07-05-15.511", "2020-03-08T07-12-03.720", "2020-03-08T07-20-53.733"),
     *("2020-03-08T07-48-21.618", "2020-03-08T16-53-05.173"),
@@ -43,9 +46,26 @@ MIDDLES = {
 }
 
 
-@pytest.fixture
-def frames(real_file):
-    return {name: raw_frame(read_file_header(real_file(name))) for name in NIGHT}
+@pytest.fixture(scope="module")
+def files(real_data, tmp_path_factory, raw):
+    """Headers of the night, read from files of their size."""
+    found = {}
+    for name in NIGHT:
+        path = real_data / "sphere-ifs-raw-headers" / f"SPHER.{name}.hdr.json"
+        cards = {key: value for key, value, _ in reversed(json.loads(path.read_text()))}
+        cards = {key: value for key, value in cards.items() if key not in MANDATORY}
+        axes = (2048, 2048, cards["ESO DET NDIT"])
+        written = tmp_path_factory.mktemp(name) / f"SPHER.{name.replace('-', '_')}.fits"
+        header = raw.header(cards, axes)
+        written.write_bytes(header)
+        os.truncate(written, len(header) + raw.data_bytes(axes))
+        found[name] = read_file_header(written)
+    return found
+
+
+@pytest.fixture(scope="module")
+def frames(files):
+    return {name: raw_frame(file) for name, file in files.items()}
 
 
 def test_columns_equal_those_of_the_archive(frames, real_data):
@@ -82,8 +102,8 @@ def test_the_night_is_one_observation_and_a_calibration(frames):
 
 
 @pytest.mark.parametrize("name", NIGHT[:4])
-def test_angles_are_those_of_the_telescope_to_a_hundredth_of_a_degree(real_file, name):
-    header = read_file_header(real_file(name)).values
+def test_angles_are_those_of_the_telescope_to_a_hundredth_of_a_degree(files, name):
+    header = files[name].values
     ra, dec, flags = apparent_place(header, 58916.3)
     assert flags == ()
     start = mjd_from_iso(str(header["DATE-OBS"]))
@@ -99,8 +119,8 @@ def test_angles_are_those_of_the_telescope_to_a_hundredth_of_a_degree(real_file,
 
 
 @pytest.mark.parametrize("name", MIDDLES)
-def test_middles_of_integrations_have_the_published_angles(real_file, name):
-    header = read_file_header(real_file(name)).values
+def test_middles_of_integrations_have_the_published_angles(files, name):
+    header = files[name].values
     constants = default_constants()
     times = frame_times(header, int(header["NAXIS3"]), constants, "IFS")
     assert times.flags == ()

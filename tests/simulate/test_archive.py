@@ -104,7 +104,7 @@ def test_a_share_of_the_sequences_is_spoilt():
     assert set(drawn) == {"", *SEQUENCE_DEFECTS, *CALIBRATION_DEFECTS}
 
 
-@pytest.mark.parametrize("n_zeros", [0, 1, 2880, 2_000_003, 84_000_000])
+@pytest.mark.parametrize("n_zeros", [0, 1, 2880, 2_000_003, 20_000_000])
 def test_packed_zeros_unpack(n_zeros):
     head = b"".join(b"KEY%05d= %20d".ljust(40) % (i, i * 7919) for i in range(500))
     assert gzip.decompress(gzip_with_zeros(head, n_zeros)) == head + bytes(n_zeros)
