@@ -11,7 +11,7 @@ import json
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -347,9 +347,10 @@ def _resolved(
             continue
         ids = tuple(frame.archive_id for frame in best.frames)
         yield role, ids, TIERS[best.tier], best.rank, best.age_h
-        for _, origin in need.upstream:
+        for name, origin in need.upstream:
             if isinstance(origin, Need):
-                yield from _resolved(origin, best.frames, None, held, settings)
+                own = replace(origin, role=f"{name}:{role}")
+                yield from _resolved(own, best.frames, None, held, settings)
 
 
 def _roles(need: Need, members: Sequence[RawFrame]) -> Iterator[tuple[str, RawFrame]]:
