@@ -141,7 +141,7 @@ MODES = (
         changes=sequence(
             continuous_waffle=True, center_before={"files": 0}, center_after={"files": 0}
         ),
-        expected=either("SPOTS_IN_SCIENCE"),
+        expected=flagged("WAFFLE_CONTINUOUS"),
     ),
     Case(
         "hopping",

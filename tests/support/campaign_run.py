@@ -188,13 +188,11 @@ def _level2_record(
         return record
     images = read_images(product / "level2.zarr")
     scenario = case.scenario()
-    star = next(
-        view
-        for view in map(scenario.of_star, range(scenario.n_stars))
-        if view.target.name == level1["target"]
-    )
+    stars = map(scenario.of_star, range(scenario.n_stars))
     record["companions"] = [
         _measured(images, companion.plain(), level1["centre_err_px"])
+        for star in stars
+        if star.target.name == level1["target"]
         for companion in star.companions
     ]
     record["sources"] = len(images.sources)

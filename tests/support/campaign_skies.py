@@ -116,7 +116,8 @@ CALIBRATIONS = (
         "2015-06-02",
         "calibrations 40 days earlier only",
         changes={"calibrations": {"days": [-40]}},
-        expected=flagged("BG_AGE", may=("FLAT_AGE",)),
+        # A background that old may also be refused.
+        expected=flagged("FLAT_AGE", may=("BG_AGE", "BG_MISSING")),
     ),
 )
 TABLES = (SKIES, CALIBRATIONS)

@@ -10,8 +10,11 @@ import campaign_skies
 import numpy as np
 from campaign_cases import Case, Expected
 
+FIGURES = ("status", "centre_off_px", "centre_err_px", "frames", "degraded", "angle_off_deg")
 # Agreement asked of the positions of products without a flag [px].
 POSITION_PX = 0.3
+# Share of its flux by which a companion may be off without a word.
+FLUX_SHARE = 0.1
 CASES: dict[str, Case] = {
     case.name: case
     for tables in (campaign_modes.TABLES, campaign_skies.TABLES, campaign_defects.TABLES)
@@ -42,19 +45,20 @@ def verdicts(case: Case, record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _row(case: Case, expected: Expected, target: str, one: dict[str, Any] | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"case": case.name, "about": case.about, "date": case.date}
+    row: dict[str, Any] = {"case": case.name, "about": case.about, "date": case.date, "notes": []}
     row |= {"target": target, "faults": []}
     if one is None:
         return row | {"status": "absent", "flags": [], "faults": ["no such observation"]}
-    row |= {key: one.get(key) for key in ("status", "centre_off_px", "centre_err_px", "frames")}
+    row |= {key: one.get(key) for key in FIGURES}
     row |= {"flags": one.get("flags", []), "reasons": one.get("reasons", [])}
     row["faults"] += _status_faults(expected, one)
     for recipe in case.recipes:
         made = one.get(recipe)
-        if made is not None:
+        if made is not None and one["status"] != "rejected":
             row[recipe] = made.get("companions", [])
             row[f"{recipe}_status"] = [made["status"], *made["flags"]]
             row["faults"] += [f"{recipe}: {fault}" for fault in _position_faults(one, made)]
+            row["notes"] += _flux_notes(made)
     return row
 
 
@@ -95,10 +99,21 @@ def _position_faults(one: dict[str, Any], made: dict[str, Any]) -> list[str]:
     return faults
 
 
+def _flux_notes(made: dict[str, Any]) -> list[str]:
+    """Fluxes that are off by a tenth and by three errors: told, not judged."""
+    notes = []
+    for companion in made.get("companions", ()):
+        ratio = np.array(companion.get("flux", ()))
+        error = np.array(companion.get("flux_err", ()))
+        if (np.abs(ratio - 1) > np.maximum(FLUX_SHARE, 3 * error)).any():
+            notes.append(f"flux of {companion['name']} off")
+    return notes
+
+
 HEAD = (
-    "| case | date | what | status | flags | centre off / stated px |"
+    "| case | date | what | status | flags | bad frames kept | centre off / stated px |"
     " companion: offset px (error) | flux ratio | verdict |\n"
-    "|---|---|---|---|---|---|---|---|---|\n"
+    "|---|---|---|---|---|---|---|---|---|---|\n"
 )
 
 
@@ -125,6 +140,12 @@ def _line(row: dict[str, Any]) -> str:
             (x, y), error = one["offset_px"], max(one["error_px"])
             places.append(f"{one['name']} {x:+.2f} {y:+.2f} ({error:.2f})")
             fluxes.append(" ".join(f"{value:.2f}" for value in one["flux"]))
-    cells = [row["case"], row["date"], row["about"], row["status"], " ".join(row["flags"]), centre]
-    cells += ["; ".join(places), "; ".join(fluxes), "; ".join(row["faults"]) or "good"]
+    cells = [row["case"], row["date"], row["about"], row["status"], " ".join(row["flags"])]
+    bad, left = row.get("degraded") or (0, 0)
+    cells += [f"{left} of {bad}" if bad else "", centre]
+    cells += [
+        "; ".join(places),
+        "; ".join(fluxes),
+        "; ".join([*row["faults"], *row["notes"]]) or "good",
+    ]
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
