@@ -22,7 +22,7 @@ DENSE = {
 }
 HOP_STAR = {"name": "HIP_90002", "magnitude": 7.8}
 MODES = (
-    Case("h23", "2018-03-15", "DB_H23, pupil tracking", recipes=("adi", "profile")),
+    Case("h23", "2018-03-15", "DB_H23, pupil tracking"),
     Case("y23", "2017-05-20", "DB_Y23", changes={"filter": "DB_Y23", "sequence": DENSE}),
     Case("j23", "2019-11-02", "DB_J23", changes={"filter": "DB_J23", "sequence": DENSE}),
     Case("h34", "2021-08-11", "DB_H34", changes={"filter": "DB_H34"}),
@@ -139,7 +139,10 @@ MODES = (
         "2022-11-19",
         "continuous waffle: OBJECT,CENTER files only",
         changes=sequence(
-            continuous_waffle=True, center_before={"files": 0}, center_after={"files": 0}
+            continuous_waffle=True,
+            object={"files": 3},
+            center_before={"files": 0},
+            center_after={"files": 0},
         ),
         expected=flagged("WAFFLE_CONTINUOUS"),
     ),
@@ -179,6 +182,14 @@ MODES = (
         "two DITs in one block, equal shares",
         changes=sequence(object_more=[{"files": 2, "ndit": 8, "dit_s": 16.0}]),
         expected=flagged("MIXED_DIT", may=("FRAMES_REJECTED",)),
+    ),
+    Case(
+        "two-dits-split",
+        "2024-06-21",
+        "two DITs in one block, an observation of each",
+        changes=sequence(object_more=[{"files": 2, "ndit": 8, "dit_s": 16.0}]),
+        expected=(Expected(), Expected()),
+        config={"association": {"several_dits": "split"}},
     ),
     Case(
         "short-dit-tail",

@@ -31,15 +31,16 @@ def verdicts(case: Case, record: dict[str, Any]) -> list[dict[str, Any]]:
     list of dict
         One an observation: figures, and the `faults`, none if all is as expected.
     """
-    found = {one["target"]: one for one in record.get("observations", ())}
+    found = list(record.get("observations", ()))
     star = case.scenario().target.name
     rows = []
     for expected in case.expected:
         name = expected.target or star
-        one = found.pop(name, None) or found.pop("", None)
+        one = next((each for each in found if each["target"] in (name, "")), None)
+        found = [each for each in found if each is not one]
         rows.append(_row(case, expected, name, one))
-    for name in found:
-        rows[0]["faults"].append(f"unexpected observation of {name}")
+    for one in found:
+        rows[0]["faults"].append(f"unexpected observation of {one['target']}")
     rows[0]["faults"] += [failure.strip().splitlines()[-1] for failure in record["failures"]]
     return rows
 
