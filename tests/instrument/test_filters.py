@@ -58,10 +58,28 @@ def test_what_is_no_imaging_filter_is_refused(combination):
 
 def test_the_two_wavelength_tables_differ_by_at_most_13_nm():
     table = default_constants()
-    for row in table.rows("filter_wavelength_um"):
+    infrared = [r for r in table.rows("filter_wavelength_um") if "arm" not in dict(r.selector)]
+    assert len(infrared) == 23
+    for row in infrared:
         band = dict(row.selector)["band"]
         eso = table.value("filter_wavelength_eso_um", band=band)
         assert abs(eso - row.value) <= 0.0131
+
+
+@pytest.mark.parametrize(
+    ("names", "broad"),
+    [("Cnt820", "N_I"), ("N_R", "N_R"), ("V+VBB", "V"), ("Ha_N+VBB", "N_R"), ("WHAT", "")],
+)
+def test_zimpol_filters_have_a_nearest_broad_band(names, broad):
+    assert filters.zimpol_broad_band(names) == broad
+
+
+@pytest.mark.parametrize(
+    ("combination", "flat"),
+    [("DP_0_BB_H", "BB_H"), ("DB_H23", "DB_H23"), ("S_LR", "W_YJHKs"), ("S_MR", "W_YJH")],
+)
+def test_filters_of_flats(combination, flat):
+    assert filters.flat_filter(combination) == flat
 
 
 def test_overridden_wavelengths_are_used():
