@@ -21,6 +21,14 @@ class ImagingSettings(Section):
 
     inner_mas: float = Field(95.0, ge=0, description="Inner radius of the zone [mas].")
     outer_mas: float = Field(2450.0, gt=0, description="Outer radius of the zone [mas].")
+    selection: Literal["all", "outliers", "strict", "best-seeing", "best-tau0", "best-strehl"] = (
+        Field(
+            "all",
+            description="Frames that are used: all; those that are no outliers in brightness, "
+            "likeness and Strehl ratio (strict: within 3 instead of 5 standard deviations); the "
+            "best 80 % in seeing, coherence time or Strehl ratio.",
+        )
+    )
     combination: Literal["mean", "median", "weighted", "trimmed"] = Field(
         "mean",
         description="How derotated frames are combined; weighted: by inverse variance, trimmed: "

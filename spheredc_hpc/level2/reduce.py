@@ -245,8 +245,10 @@ def _flags(case: _Case, prepared: sequence.Sequence) -> tuple[str, ...]:
         flags.add("CORO_UNCAL")
     if not all(one.star.calibrated for one in prepared.channels):
         flags.add("FLUX_MISSING")
-    if not prepared.selection.keep.all():
+    if prepared.selection.forced:
         flags.add("FRAMES_REJECTED")
+    if prepared.selection.problem:
+        flags.add("SELECTION_OFF")
     if case.diversity == Diversity(rotation=True) and arc < channel.star.fwhm_px:
         flags.add("ROTATION_SMALL")
     return tuple(sorted(flags))

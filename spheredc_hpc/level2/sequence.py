@@ -149,7 +149,7 @@ def prepare(
     area = zones.annulus(
         window.side, imaging.inner_mas / float(scale.max()), imaging.outer_mas / float(scale.min())
     )
-    selection = zones.select_frames(cube, window, area)
+    selection = zones.select_frames(cube, window, area, imaging.selection)
     if not selection.keep.any():
         raise DataError("no usable frame: " + "; ".join(selection.reasons))
     rotation = _rotation(cube, selection.keep)

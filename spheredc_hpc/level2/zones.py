@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.kernels.parallel import blocks
 from spheredc_hpc.kernels.polar import radius_map
+from spheredc_hpc.level2.selection import judge
 from spheredc_hpc.store.cube import Level1Cube
 
 Mask = NDArray[np.bool_]
@@ -79,13 +80,19 @@ class Selection:
         Frames used.
     reasons : tuple of str
         One sentence for each cause of rejection, with the frame numbers.
+    problem : str
+        Why the policy of selection was not applied; empty if it was.
+    forced : bool
+        Whether frames are left out that no policy chose to.
     """
 
     keep: Mask
     reasons: tuple[str, ...]
+    problem: str = ""
+    forced: bool = False
 
 
-def select_frames(cube: Level1Cube, window: Window, area: Mask) -> Selection:
+def select_frames(cube: Level1Cube, window: Window, area: Mask, policy: str = "all") -> Selection:
     """Choose the frames of a cube that can be used in every channel.
 
     Parameters
@@ -96,6 +103,8 @@ def select_frames(cube: Level1Cube, window: Window, area: Mask) -> Selection:
         Part of the frames that is reduced.
     area : array of bool, shape (side, side)
         Pixels that matter.
+    policy : str
+        What is left out besides, a name of `spheredc_hpc.level2.selection.POLICIES`.
 
     Returns
     -------
@@ -120,15 +129,18 @@ def select_frames(cube: Level1Cube, window: Window, area: Mask) -> Selection:
     used = ~np.any(list(causes.values()), axis=0)
     causes["with too few valid pixels"] = np.any(share < least_share(share, used), axis=0)
     causes["of one value in all pixels"] = np.any(blank, 0)
+    verdict = judge(cube, policy, ~np.any(list(causes.values()), axis=0))
+    causes |= verdict.causes
     keep = np.ones(cube.mjd.shape, bool)
-    reasons = []
+    reasons = [verdict.problem] if verdict.problem else []
     for cause, hit in causes.items():
         fresh = np.flatnonzero(hit & keep)
         if fresh.size:
             numbers = ", ".join(str(i) for i in fresh[:10]) + (" ..." if fresh.size > 10 else "")
             reasons.append(f"{fresh.size} frames {cause}: {numbers}")
         keep &= ~hit
-    return Selection(keep, tuple(reasons))
+    others = [hit for cause, hit in causes.items() if cause not in verdict.causes]
+    return Selection(keep, tuple(reasons), verdict.problem, bool(np.any(others)))
 
 
 def least_share(share: NDArray[np.float64], used: Mask | None = None) -> NDArray[np.float64]:

@@ -26,8 +26,8 @@ HEADER = {
 COUNTS = 1.0e5
 
 
-def reduced(offset_px, **changes):
-    """Reduce one integration of a star of `COUNTS` at an offset from the mask."""
+def reduced(offset_px, factors=(1.0,), brightness=1.0, **changes):
+    """Reduce FLUX files of one integration each, stars of `COUNTS` at an offset from the mask."""
     setup = irdis_setup(HEADER, 58192.0, CONSTANTS)
     plane = np.zeros((1, *setup.device.shape), np.float32)
     rows, columns = np.indices((1024, 1024))
@@ -35,15 +35,17 @@ def reduced(offset_px, **changes):
         square = (columns - x - offset_px) ** 2 + (1.0062 * (rows - y)) ** 2
         sigma = 1.45
         light = np.exp(-0.5 * square / sigma**2) / (2 * np.pi * sigma**2)
-        plane[0, :, part] = COUNTS * light
+        plane[0, :, part] = brightness * COUNTS * light
+    plane = np.minimum(plane, np.float32(setup.device.saturation_adu))
     header = {**HEADER, "ESO INS4 FILT2 NAME": "ND_1.0", **changes}
     inputs = Level1Inputs(
         association=SimpleNamespace(
-            frames={"FLUX": (FrameRef("SPHER.flux", "", 0, ""),)}, calibrations=()
+            frames={"FLUX": tuple(FrameRef(str(factor), "", 0, "") for factor in factors)},
+            calibrations=(),
         ),
         constants=CONSTANTS,
         read_header=lambda ref: header,
-        read=lambda ref: (header, plane),
+        read=lambda ref: (header, plane * np.float32(ref.archive_id)),
         read_table=lambda ref, name: None,
     )
     models = tuple(
@@ -74,3 +76,20 @@ def test_star_on_axis_counts_if_the_mask_was_taken_out():
     solution = reduced(0.0, **{"ESO INS COMB ICOR": "N_NS_CLEAR"})
     sums = solution.psf.sum(axis=(1, 2, 3), dtype=np.float64)
     assert sums[0] == pytest.approx(COUNTS / 2.0 / 0.116, rel=0.002)
+
+
+def test_flux_files_that_differ_are_kept_and_flagged():
+    steady = reduced(37.0, factors=(1.0, 1.02))
+    assert "FLUX_UNSTABLE" not in dict(steady.flags)
+    assert steady.quality["change"] == pytest.approx(0.02 / 1.01, rel=0.02)
+    changed = reduced(37.0, factors=(1.0, 1.0, 0.8))
+    assert changed.psf.shape[1] == 3
+    assert "differs by 21 %" in dict(changed.flags)["FLUX_UNSTABLE"]
+    assert [item["frames"] for item in changed.quality["files"]] == [1, 1, 1]
+
+
+def test_a_star_without_core_is_no_measure_of_flux():
+    solution = reduced(37.0, brightness=30.0)
+    assert {"FLUX_SAT", "FLUX_MISSING"} <= set(dict(solution.flags))
+    assert np.isnan(solution.psf).all()
+    assert "lost in saturation" in dict(solution.flags)["FLUX_MISSING"]

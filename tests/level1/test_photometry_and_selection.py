@@ -1,14 +1,19 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from spheredc_hpc.errors import DataError, KernelInputError
 from spheredc_hpc.instrument.constants import default_constants
+from spheredc_hpc.level1.parts.coherence import tau0_relation
 from spheredc_hpc.level1.parts.dither import dither_px
 from spheredc_hpc.level1.parts.photometry import (
     PhotometrySettings,
+    StarFrame,
     accepted_frames,
     aperture_sum,
     cut_star,
+    file_fluxes,
     find_star,
 )
 from spheredc_hpc.level1.parts.selection import (
@@ -16,12 +21,19 @@ from spheredc_hpc.level1.parts.selection import (
     Annuli,
     SelectionSettings,
     correlations,
+    elongation,
     frame_figures,
     loop_closed,
     select,
 )
 from spheredc_hpc.level1.parts.setup import irdis_setup
-from spheredc_hpc.level1.parts.telemetry import from_header, per_frame, records, telemetry
+from spheredc_hpc.level1.parts.telemetry import (
+    TelemetrySettings,
+    from_header,
+    per_frame,
+    records,
+    telemetry,
+)
 from spheredc_hpc.level1.parts.timing import FrameTimes
 from spheredc_hpc.store.cube import AO_QUANTITIES
 
@@ -151,7 +163,7 @@ def ao(values, name):
 def test_telemetry_gives_seeing_and_coherence_time_of_each_integration():
     mjd = 58192.1 + np.arange(0, 600, 20) / 86400
     rows = records([table(mjd, 0.147, 9.0, 0.85)])
-    values = per_frame(rows, times_at(58192.1 + 300 / 86400))
+    values = per_frame(rows, times_at(58192.1 + 300 / 86400), 90.0)
     # Facts: seeing = 206265 x 500e-9 / r0, tau0 = 0.314 r0 / v.
     assert ao(values, "seeing_arcsec")[0] == pytest.approx(0.70158, abs=1e-4)
     assert ao(values, "tau0_ms")[0] == pytest.approx(5.1287, abs=1e-3)
@@ -164,11 +176,58 @@ def test_incredible_records_are_left_out():
     assert len(rows) == 1
 
 
-def test_integrations_far_from_any_record_have_no_telemetry():
-    rows = records([table([58192.1, 58192.2], 0.15, 9, 0.8)])
-    values = per_frame(rows, times_at(58192.1 + 100 / 86400, 58192.15))
-    assert np.isfinite(values[0]).all()
-    assert np.isnan(values[1]).all()
+def test_gaps_between_records_stay_gaps():
+    at = 58192.1 + np.array([0, 60, 120, 1000, 1060]) / 86400
+    rows = records([table(at, 0.15, 9, 0.8)])
+    seconds = np.array([30.0, 90.0, 200.0, 560.0, 920.0, 1030.0, 1100.0])
+    values = per_frame(rows, times_at(*(58192.1 + seconds / 86400), dit_s=2.0), 90.0)
+    # Beside a gap, in it, and beyond the last record nothing is known.
+    known = np.isfinite(values[:, 0])
+    assert known.tolist() == [True, True, False, False, False, True, False]
+
+
+def test_a_file_given_twice_counts_once():
+    at = 58192.1 + np.array([0.0, 20.0]) / 86400
+    once, odd = table(at, 0.15, 9, 0.8), table(at[::-1] + 5 / 86400, 0.10, 9, 0.8)
+    assert len(records([once, once])) == 2
+    rows = records([odd, once, once])
+    assert (np.diff(rows[:, 0]) > 0).all()
+    assert len(rows) == 4
+
+
+def test_big_endian_records_of_several_files_are_joined_over_midnight():
+    at = 58193.0 + np.array([-30, -10, 10, 30]) / 86400
+    parts = [table(at[:2], 0.1, 9, 0.8), table(at[2:], 0.2, 9, 0.8)]
+    parts = [{k: np.asarray(v, ">f8") for k, v in part.items()} for part in parts]
+    values = per_frame(records(parts), times_at(58193.0, dit_s=64.0), 90.0)
+    assert ao(values, "r0_m")[0] == pytest.approx(0.15)
+
+
+def test_frames_in_gaps_take_the_header_and_are_flagged():
+    at = 58192.1 + np.arange(0, 100, 20) / 86400
+    header = {"ESO TEL AMBI FWHM START": 0.9, "ESO TEL AMBI FWHM END": -1.0}
+    times = times_at(58192.1 + 50 / 86400, 58192.1 + 900 / 86400)
+    values, flags = telemetry(
+        [SimpleNamespace(archive_id="SPHER.a")],
+        lambda ref, name: table(at, 0.15, 9, 0.8),
+        [(header, times)],
+        TelemetrySettings(),
+    )
+    assert dict(flags).keys() == {"SPARTA_GAPS"}
+    assert flags[0][1].startswith("1 of 2 frames lie in gaps")
+    assert ao(values, "seeing_arcsec")[1] == pytest.approx(0.9)
+    assert np.isnan(ao(values, "strehl")[1])
+
+
+def test_a_table_without_a_column_is_named():
+    damaged = {k: v for k, v in table([58192.1], 0.15, 9, 0.8).items() if k != "R0"}
+    _, flags = telemetry(
+        [SimpleNamespace(archive_id="SPHER.a")],
+        lambda ref, name: damaged,
+        [({}, times_at(58192.1))],
+        TelemetrySettings(),
+    )
+    assert "SPHER.a: table AtmPerfParams lacks R0" in dict(flags)["NO_SPARTA"]
 
 
 def test_without_telemetry_the_header_serves_and_the_product_is_flagged():
@@ -182,7 +241,7 @@ def test_without_telemetry_the_header_serves_and_the_product_is_flagged():
     def read_table(ref, name):
         raise DataError("broken")
 
-    values, flags = telemetry([object()], read_table, [(header, times)])
+    values, flags = telemetry([object()], read_table, [(header, times)], TelemetrySettings())
     assert dict(flags).keys() == {"NO_SPARTA"}
     assert "broken" in flags[0][1]
     assert 0.8 < ao(values, "seeing_arcsec")[0] < ao(values, "seeing_arcsec")[1] < 1.0
@@ -194,13 +253,13 @@ def test_without_telemetry_the_header_serves_and_the_product_is_flagged():
 
 def test_figures_of_a_frame_are_sums_over_annuli(rng):
     frame = np.full((400, 400), 2.0, np.float32)
-    annuli = Annuli.of(400, 12.25, SelectionSettings())
+    annuli = Annuli.of(400, 12.25, SelectionSettings(), 3.36)
     figures = frame_figures(frame, annuli)
     assert figures.flux == pytest.approx(2.0 * annuli.halo.sum())
     assert figures.flux == pytest.approx(2 * np.pi * (500**2 - 150**2) / 12.25**2, rel=0.01)
     assert figures.asymmetry == 0
     assert figures.background == 2.0
-    small = frame_figures(frame[100:300, 100:300], Annuli.of(200, 12.25, SelectionSettings()))
+    small = frame_figures(frame[100:300, 100:300], Annuli.of(200, 12.25, SelectionSettings(), 3.36))
     assert np.isnan(small.background)
     lopsided = frame.copy()
     lopsided[:, 200:] *= 3
@@ -208,7 +267,7 @@ def test_figures_of_a_frame_are_sums_over_annuli(rng):
 
 
 def test_asymmetry_is_about_the_middle_pixel():
-    annuli = Annuli.of(401, 12.25, SelectionSettings())
+    annuli = Annuli.of(401, 12.25, SelectionSettings(), 3.36)
     image = star((401, 401), 200, 200, 60, 100).astype(np.float32)
     assert frame_figures(image, annuli).asymmetry < 1e-6
 
@@ -256,3 +315,41 @@ def test_clouds_are_flagged():
 )
 def test_loop_state_is_read(state, closed):
     assert loop_closed({"ESO AOS HOLOOP STATE": state}) is closed
+
+
+def test_a_halo_along_the_wind_tells_its_direction():
+    y, x = np.indices((401, 401)) - 200
+    wind = np.radians(35.0)
+    along, across = x * np.cos(wind) + y * np.sin(wind), y * np.cos(wind) - x * np.sin(wind)
+    image = np.exp(-0.5 * ((along / 40) ** 2 + (across / 25) ** 2)).astype(np.float32)
+    annuli = Annuli.of(401, 12.25, SelectionSettings(), 3.36)
+    amplitude, direction = elongation([frame_figures(image, annuli).stretch] * 2)
+    assert direction == pytest.approx(35.0, abs=0.5)
+    assert amplitude > 0.15
+    even = np.exp(-0.5 * (x**2 + y**2) / 30.0**2).astype(np.float32)
+    assert elongation([frame_figures(even, annuli).stretch])[0] < 1e-3
+    ring = frame_figures(even, annuli).intensity_10
+    assert ring == pytest.approx(np.exp(-0.5 * (10 * 3.36 / 30) ** 2), rel=0.02)
+
+
+def test_light_beside_the_mask_follows_the_coherence_time(rng):
+    tau0 = np.exp(rng.normal(np.log(4.0), 0.4, size=60))
+    light = 3.0 * tau0**-1.4 * np.exp(rng.normal(scale=0.05, size=60))
+    found = tau0_relation(light, tau0)
+    assert abs(found["slope"] - 1.4) < 3 * found["slope_err"]
+    assert found["correlation"] > 0.95
+    assert found["frames"] == len(found["log_intensity"]) == 60
+    nothing = tau0_relation(light, np.full(60, np.nan))
+    assert (nothing["frames"], nothing["slope"]) == (0, None)
+
+
+def test_flux_files_that_differ_are_told_apart():
+    def star(flux):
+        return StarFrame(np.zeros((4, 4), np.float32), np.zeros(2), flux, 4.0, 1e3)
+
+    row = [star(100.0), star(102.0), star(80.0)]
+    files, change = file_fluxes([row, row], [0, 0, 2])
+    assert [item["frames"] for item in files] == [2, 1]
+    assert files[0]["flux"] == [101.0, 101.0]
+    assert change == pytest.approx(21 / 90.5)
+    assert file_fluxes([row[:2], row[:2]], [0, 0])[1] == 0

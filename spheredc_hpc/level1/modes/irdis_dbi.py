@@ -22,13 +22,14 @@ from spheredc_hpc.level1.parts.angles import (
 from spheredc_hpc.level1.parts.backgrounds import fit_quality
 from spheredc_hpc.level1.parts.center_frames import CentringSettings, solve_centres
 from spheredc_hpc.level1.parts.centres import CentreSolution
+from spheredc_hpc.level1.parts.coherence import tau0_relation
 from spheredc_hpc.level1.parts.cosmetics import CosmeticSettings
 from spheredc_hpc.level1.parts.flux_frames import FluxSolution, reduce_flux
 from spheredc_hpc.level1.parts.photometry import PhotometrySettings
 from spheredc_hpc.level1.parts.science_frames import Stack, compact, reduce_science
 from spheredc_hpc.level1.parts.selection import METRICS, SelectionSettings
 from spheredc_hpc.level1.parts.setup import ARM, Bench, irdis_setup
-from spheredc_hpc.level1.parts.telemetry import telemetry
+from spheredc_hpc.level1.parts.telemetry import TelemetrySettings, telemetry
 from spheredc_hpc.model.memory import CubeShape
 from spheredc_hpc.registry import mode
 from spheredc_hpc.store.cube import AO_QUANTITIES, Level1Cube
@@ -47,6 +48,7 @@ class IrdisDbiSettings(ModeSettings):
     cosmetics: CosmeticSettings = Field(CosmeticSettings(), description="Clean counts.")
     centring: CentringSettings = Field(CentringSettings(), description="Star centre.")
     photometry: PhotometrySettings = Field(PhotometrySettings(), description="FLUX exposures.")
+    telemetry: TelemetrySettings = Field(TelemetrySettings(), description="Adaptive optics.")
     selection: SelectionSettings = Field(SelectionSettings(), description="Frames left out.")
 
     @property
@@ -86,7 +88,9 @@ def irdis_dbi(inputs: Level1Inputs, settings: IrdisDbiSettings) -> Level1Result:
         return Level1Result(None, rejected=("no usable science frame", *reasons))
     with stage("angles"):
         angles = sequence_angles(stack.files, ARM, inputs.constants, settings.angle_reference)
-        ao, ao_flags = telemetry(bench.frames("SPARTA"), inputs.read_table, stack.files)
+        ao, ao_flags = telemetry(
+            bench.frames("SPARTA"), inputs.read_table, stack.files, settings.telemetry
+        )
     flags = [*bench.flags, *centres.flags, *flux.flags, *stack.flags, *angles.flags, *ao_flags]
     flags += _own_flags(bench, stack)
     cube = _assemble(bench, centres, flux, stack, (angles, ao), flags)
@@ -228,6 +232,10 @@ def _quality(
         "background": fit_quality(stack.backgrounds),
         "metrics": medians,
         "ao": weather,
+        "tau0_relation": tau0_relation(
+            cube.quality[:, cube.metrics.index("intensity_10")],
+            cube.ao[:, AO_QUANTITIES.index("tau0_ms")],
+        ),
     }
 
 

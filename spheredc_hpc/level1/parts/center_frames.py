@@ -74,7 +74,7 @@ def solve_centres(bench: Bench, settings: CentringSettings) -> CentreSolution:
             expected_px *= WITHOUT_FLAT
         solution = solve_waffle(measured, 2, expected_px, settings)
         if solution is not None:
-            return solution
+            return _followed(solution) if _continuous(bench) else solution
         why = f"no usable satellite spots in {len(bench.frames('CENTER'))} CENTER files"
         logger.warning("%s", why)
     science = bench.frames("OBJECT")
@@ -89,6 +89,16 @@ def solve_centres(bench: Bench, settings: CentringSettings) -> CentreSolution:
     if found is not None:
         return found
     return solve_table(setup.guesses, setup.mjd, setup.constants, ARM, why)
+
+
+def _continuous(bench: Bench) -> bool:
+    return "WAFFLE_CONTINUOUS" in bench.inputs.association.flags
+
+
+def _followed(solution: CentreSolution) -> CentreSolution:
+    """Take the flag of a single epoch off: every science frame has spots of its own."""
+    flags = tuple(flag for flag in solution.flags if flag[0] != "CENTER_SINGLE")
+    return replace(solution, flags=flags)
 
 
 def measure_center_frames(bench: Bench, settings: CentringSettings) -> list[CentreMeasurement]:

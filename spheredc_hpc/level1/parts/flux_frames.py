@@ -18,11 +18,13 @@ from spheredc_hpc.level1.parts.backgrounds import BackgroundModel, background_mo
 from spheredc_hpc.level1.parts.centres import CentreSolution
 from spheredc_hpc.level1.parts.cosmetics import FieldCleaner
 from spheredc_hpc.level1.parts.photometry import (
+    LOST_CORE_PX,
     PhotometrySettings,
     StarFrame,
     accepted_frames,
     aperture_sum,
     cut_star,
+    file_fluxes,
     find_star,
     flux_quality,
 )
@@ -34,6 +36,8 @@ MARGIN_PX = 12.0
 MOST_NAN = 0.01
 # A frame whose star the coronagraph lets through by less is not used.
 LEAST_TRANSMISSION = 0.5
+# Share of the saturation level from which counts are taken for clipped.
+SATURATED_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,9 @@ def reduce_flux(
     flags: list[Flag] = []
     frames: tuple[list[StarFrame | None], list[StarFrame | None]] = ([], [])
     times: list[float] = []
+    numbers: list[int] = []
     left_out: list[str] = []
-    for ref in bench.frames("FLUX"):
+    for number, ref in enumerate(bench.frames("FLUX")):
         try:
             exposure = bench.read(ref)
         except DataError as error:
@@ -96,7 +101,8 @@ def reduce_flux(
             )
             frames[item.channel].extend(map_ordered(measure, exposure.field(item.channel)[first:]))
         times += exposure.times.mid_mjd[first:].tolist()
-    return _combine(bench, frames, np.array(times), (flags, left_out), settings)
+        numbers += [number] * (len(exposure.planes) - first)
+    return _combine(bench, frames, (np.array(times), numbers), (flags, left_out), settings)
 
 
 def _channels(
@@ -148,6 +154,7 @@ def _measure(
     psf = cut * np.float32(item.scale / passed)
     y, x = np.indices(counts.shape)
     core = (np.hypot(x - fit.x, y - fit.y) <= fwhm) & ~cleaner.bad
+    ceiling = SATURATED_SHARE * (setup.device.saturation_adu or np.inf)
     return StarFrame(
         psf=psf,
         xy=np.array([fit.x + cleaner.region.columns.start, fit.y + cleaner.region.rows.start]),
@@ -155,6 +162,7 @@ def _measure(
         fwhm_px=fit.fwhm,
         peak_adu=float(np.max(counts[core], initial=0.0)),
         background=None if thermal is None else thermal.plain(),
+        lost=int(np.sum(counts[core] >= ceiling)) > LOST_CORE_PX,
     )
 
 
@@ -169,20 +177,34 @@ def _transmission(
     return 1.0 if found is None else float(found[0])
 
 
+def _flux_of(frame: StarFrame | None) -> float:
+    """Flux of a frame [adu/s]; NaN if there is no star, or one without core."""
+    return float("nan") if frame is None or frame.lost else frame.flux
+
+
 def _combine(
     bench: Bench,
     frames: tuple[list[StarFrame | None], list[StarFrame | None]],
-    times: Floats,
+    taken: tuple[Floats, list[int]],
     notes: tuple[list[Flag], list[str]],
     settings: PhotometrySettings,
 ) -> FluxSolution:
-    flags, left_out = notes
-    flux = np.array([[np.nan if f is None else f.flux for f in row] for row in frames])
-    accepted = accepted_frames(flux, settings) if flux.size else np.zeros(0, dtype=bool)
+    (times, numbers), (flags, left_out) = taken, notes
+    flux = np.array([[_flux_of(frame) for frame in row] for row in frames])
+    accepted = np.zeros(len(numbers), dtype=bool)
+    for number in set(numbers):
+        # File by file: exposures before and after may differ as wholes.
+        here = np.array([other == number for other in numbers])
+        accepted[here] = accepted_frames(flux[:, here], settings)
+    lost = [f for row in frames for f in row if f is not None and f.lost]
     quality: dict[str, Any] = {"first_dropped": settings.drop_first, "left_out": left_out}
     if not accepted.any():
         count = len(bench.frames("FLUX"))
         reason = "no FLUX exposure" if not count else f"no usable star in {count} FLUX files"
+        if lost:
+            peak = max(frame.peak_adu for frame in lost)
+            reason += f", the core is lost in saturation at {peak:.0f} adu"
+            flags = [*flags, ("FLUX_SAT", reason)]
         empty = np.full((2, 1, settings.size_px, settings.size_px), np.nan, dtype=np.float32)
         flags = [*flags, ("FLUX_MISSING", f"{reason}: contrast is not calibrated")]
         return FluxSolution(empty, np.empty(0), tuple(flags), {**quality, "frames": 0})
@@ -197,6 +219,14 @@ def _combine(
         flags = [*flags, ("FLUX_SAT", reason)]
     psf = np.stack([np.stack([frame.psf for frame in row]) for row in kept])
     figures = flux_quality(kept, accepted)
+    of = [number for number, good in zip(numbers, accepted, strict=True) if good]
+    figures["files"], figures["change"] = file_fluxes(kept, of)
+    if figures["change"] > settings.largest_change:
+        reason = (
+            f"flux differs by {100 * figures['change']:.0f} % between FLUX files, at most "
+            f"{100 * settings.largest_change:g} % is steady"
+        )
+        flags = [*flags, ("FLUX_UNSTABLE", reason)]
     if any(frame.background for row in kept for frame in row):
         figures["background"] = [[frame.background for frame in row] for row in kept]
     return FluxSolution(psf, times[accepted], tuple(flags), {**quality, **figures})

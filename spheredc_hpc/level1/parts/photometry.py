@@ -37,6 +37,12 @@ class PhotometrySettings(Section):
     clip_floor: float = Field(
         0.02, ge=0, lt=1, description="Relative flux distance that is always accepted."
     )
+    largest_change: float = Field(
+        0.1,
+        gt=0,
+        description="Relative difference of the flux between FLUX files above which the product "
+        "is flagged.",
+    )
     aperture_fwhm: float = Field(
         3.0, gt=0.5, description="Radius of the aperture for the flux [FWHM]."
     )
@@ -60,6 +66,8 @@ class StarFrame:
         Highest raw count within one FWHM.
     background : dict or None
         Terms of the background that was fitted to the frame, if it was.
+    lost : bool
+        Whether the core is lost in saturation: flux and shape mean nothing.
     """
 
     psf: Image
@@ -68,6 +76,7 @@ class StarFrame:
     fwhm_px: float
     peak_adu: float
     background: dict[str, float | None] | None = None
+    lost: bool = False
 
 
 def find_star(
@@ -183,6 +192,39 @@ def accepted_frames(flux: Floats, settings: PhotometrySettings) -> Mask:
         with np.errstate(invalid="ignore"):
             kept = kept & np.asarray(np.abs(row - middle) <= limit)
     return kept
+
+
+def file_fluxes(
+    frames: list[list[StarFrame]], numbers: list[int]
+) -> tuple[list[dict[str, Any]], float]:
+    """Compare the FLUX files of an observation.
+
+    Parameters
+    ----------
+    frames : list of list of StarFrame
+        Accepted frames by channel.
+    numbers : list of int
+        File of each frame.
+
+    Returns
+    -------
+    files : list of dict
+        Mean ``flux`` [adu/s] and ``fwhm_px`` of each channel, and the number of ``frames``.
+    change : float
+        Largest relative difference of the mean flux of two files in a channel; 0 for one file.
+    """
+    files = []
+    for number in sorted(set(numbers)):
+        held = [[f for f, of in zip(row, numbers, strict=True) if of == number] for row in frames]
+        files.append(
+            {
+                "frames": len(held[0]),
+                "flux": [float(np.mean([f.flux for f in row])) for row in held],
+                "fwhm_px": [float(np.mean([f.fwhm_px for f in row])) for row in held],
+            }
+        )
+    flux = np.array([item["flux"] for item in files])
+    return files, float(np.max(np.ptp(flux, axis=0) / flux.mean(axis=0)))
 
 
 def flux_quality(frames: list[list[StarFrame]], accepted: Mask) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from spheredc_hpc.level1.parts.selection import (
     FrameFigures,
     SelectionSettings,
     correlations,
+    elongation,
     frame_figures,
     loop_closed,
     select,
@@ -230,7 +231,9 @@ def _channels(
             cleaner=cleaner,
             background=backgrounds[channel],
             hits=hit_filter(setup.fwhm_px[channel], settings),
-            annuli=Annuli.of(size, setup.scale_mas[channel], selection),
+            annuli=Annuli.of(
+                size, setup.scale_mas[channel], selection, setup.resolution_px[channel]
+            ),
             raw=exposure.field(channel),
             centre=stack.centre[channel, rows],
         )
@@ -289,6 +292,8 @@ def _record(stack: Stack, row: int, pair: list[_PlaneResult | float], closed: bo
         sum(result.hits for result in results),
         sum(result.saturated for result in results),
         float(closed),
+        float(np.mean([figure.intensity_10 for figure in figures])),
+        *elongation([figure.stretch for figure in figures]),
     ]
 
 

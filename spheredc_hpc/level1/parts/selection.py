@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +23,13 @@ METRICS = (
     "hits",
     "saturated",
     "loop_closed",
+    "intensity_10",
+    "halo_elongation",
+    "halo_direction_deg",
 )
 CLOSED = "CLOSED"
+# Annulus whose mean intensity is compared with the coherence time, in lambda/D.
+AT_TEN = (9.0, 11.0)
 # Scatter of the halo's brightness above which an observation is flagged.
 VARIABLE_HALO = 0.2
 # Relative scatter of the halo flux, and median correlation, of a halo lost in the noise.
@@ -65,13 +71,19 @@ class Annuli:
     halo: Mask
     ring: Mask
     outer_px: tuple[float, float]
+    at_ten: Mask
+    turn: Image
 
     @classmethod
-    def of(cls, size: int, scale_mas: float, settings: SelectionSettings) -> Annuli:
-        """Prepare annuli for frames of `size` pixels."""
+    def of(
+        cls, size: int, scale_mas: float, settings: SelectionSettings, resolution_px: float
+    ) -> Annuli:
+        """Prepare annuli for frames of `size` pixels; `resolution_px` is lambda/D."""
         half = min(int(np.ceil(settings.ring_mas[1] / scale_mas)) + 1, (size - 1) // 2)
         y, x = np.indices((2 * half + 1, 2 * half + 1)) - half
         radius = np.hypot(x, y) * scale_mas
+        in_lambda_d = np.hypot(x, y) / resolution_px
+        at_ten = np.asarray((in_lambda_d >= AT_TEN[0]) & (in_lambda_d < AT_TEN[1]))
 
         def between(limits: tuple[float, float]) -> Mask:
             return np.asarray((radius >= limits[0]) & (radius < limits[1]))
@@ -80,7 +92,10 @@ class Annuli:
             settings.background_mas[0] / scale_mas,
             settings.background_mas[1] / scale_mas,
         )
-        return cls(half, between(settings.halo_mas), between(settings.ring_mas), outer)
+        halo = between(settings.halo_mas)
+        twice = 2 * np.arctan2(y, x)[halo]
+        turn = np.stack([np.cos(twice), np.sin(twice)]).astype(np.float32)
+        return cls(half, halo, between(settings.ring_mas), outer, at_ten, turn)
 
     def cut(self, frame: Image) -> Image:
         """Cut the square around pixel ``(n // 2, n // 2)`` out of a frame."""
@@ -92,13 +107,19 @@ class Annuli:
 
 @dataclass(frozen=True)
 class FrameFigures:
-    """Figures of one channel of one frame, and the halo pixels for the correlation."""
+    """Figures of one channel of one frame, and the halo pixels for the correlation.
+
+    `stretch` is the second harmonic of the halo over the azimuth, cosine and sine, relative to its
+    mean: a halo that the wind drives is longer along the wind.
+    """
 
     flux: float
     flux_ring: float
     asymmetry: float
     background: float
     halo: Image
+    intensity_10: float
+    stretch: Floats
 
 
 def frame_figures(frame: Image, annuli: Annuli) -> FrameFigures:
@@ -116,7 +137,38 @@ def frame_figures(frame: Image, annuli: Annuli) -> FrameFigures:
         asymmetry=asymmetry,
         background=_outer_median(frame, annuli.outer_px),
         halo=halo,
+        intensity_10=_mean(cut[annuli.at_ten]),
+        stretch=_second_harmonic(halo, annuli.turn),
     )
+
+
+def _mean(values: Image) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean(dtype=np.float64)) if known.size else float("nan")
+
+
+def _second_harmonic(halo: Image, turn: Image) -> Floats:
+    """Twice the mean of the halo times cosine and sine of the double azimuth, over its mean."""
+    known = np.isfinite(halo)
+    values = halo[known].astype(np.float64)
+    total = values.sum()
+    if not total > 0:
+        return np.full(2, np.nan)
+    return np.asarray(2 * (turn[:, known] @ values) / total)
+
+
+def elongation(stretches: Sequence[Floats]) -> tuple[float, float]:
+    """Amplitude of the second harmonic of a halo, mean of the channels, and its direction.
+
+    Returns
+    -------
+    amplitude : float
+        Relative to the mean brightness.
+    direction_deg : float
+        In which the halo is longest, counter-clockwise from +x of the detector, 0 to 180 [deg].
+    """
+    cosine, sine = np.mean(stretches, axis=0)
+    return float(np.hypot(cosine, sine)), float(np.degrees(np.arctan2(sine, cosine)) / 2 % 180)
 
 
 def _outer_median(frame: Image, limits_px: tuple[float, float]) -> float:

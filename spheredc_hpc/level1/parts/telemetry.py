@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from pydantic import Field
 
+from spheredc_hpc.config import Section
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.instrument.headers import read_value
 from spheredc_hpc.level1.io import Flag, Floats, Header, ReadTable
@@ -14,11 +16,21 @@ from spheredc_hpc.model.frame import FrameRef
 from spheredc_hpc.store.cube import AO_QUANTITIES
 
 TABLE = "AtmPerfParams"
+COLUMNS = frozenset(("Sec", "USec", "R0", "WindSpeed", "StrehlRatio"))
 UNIX_EPOCH_MJD = 40587.0
 RAD_TO_ARCSEC = 206265.0
 SEEING_WAVELENGTH_M = 500e-9
-# Longest gap between records that is bridged [s].
-LONGEST_GAP_S = 180.0
+
+
+class TelemetrySettings(Section):
+    """How telemetry is carried to the integrations."""
+
+    longest_gap_s: float = Field(
+        90.0,
+        gt=0,
+        description="Distance of an integration's middle from the records before and after it up "
+        "to which they are interpolated [s]; farther away there is no value.",
+    )
 
 
 def records(tables: Iterable[Mapping[str, Floats]]) -> Floats:
@@ -30,12 +42,10 @@ def records(tables: Iterable[Mapping[str, Floats]]) -> Floats:
     Returns
     -------
     array, shape (n, 4)
-        In time order.
+        In time order, each instant once.
     """
     rows = []
     for table in tables:
-        if not {"Sec", "USec", "R0", "WindSpeed", "StrehlRatio"} <= set(table):
-            continue
         seconds = table["Sec"] + table["USec"] / 1e6
         mjd = seconds / DAY_S + UNIX_EPOCH_MJD
         rows.append(np.stack([mjd, table["R0"], table["WindSpeed"], table["StrehlRatio"]], axis=1))
@@ -47,16 +57,18 @@ def records(tables: Iterable[Mapping[str, Floats]]) -> Floats:
         good = (strehl > 0.05) & (strehl <= 0.98) & (r0 > 0) & (r0 <= 0.9)
         good &= (wind > 0) & (wind <= 50)
     kept = joined[good & np.isfinite(joined).all(axis=1)]
-    return np.asarray(kept[np.argsort(kept[:, 0], kind="stable")])
+    _, first = np.unique(kept[:, 0], return_index=True)
+    return np.asarray(kept[first])
 
 
-def per_frame(rows: Floats, times: FrameTimes) -> Floats:
+def per_frame(rows: Floats, times: FrameTimes, longest_gap_s: float) -> Floats:
     """Average the records within each integration; between records, interpolate.
 
     Returns
     -------
     array, shape (n, len(AO_QUANTITIES))
-        NaN where no record lies within three minutes.
+        NaN where no record lies within the integration, nor within `longest_gap_s` on both
+        sides of its middle: gaps stay gaps, and nothing is carried beyond the ends.
 
     Notes
     -----
@@ -70,7 +82,12 @@ def per_frame(rows: Floats, times: FrameTimes) -> Floats:
             inside = (rows[:, 0] >= start) & (rows[:, 0] <= end)
             if inside.any():
                 values[i] = rows[inside, 1:].mean(axis=0)
-            elif np.abs(rows[:, 0] - middle).min() * DAY_S <= LONGEST_GAP_S:
+                continue
+            after = int(np.searchsorted(rows[:, 0], middle))
+            if not 0 < after < len(rows):
+                continue
+            gaps_s = np.abs(rows[after - 1 : after + 1, 0] - middle) * DAY_S
+            if gaps_s.max() <= longest_gap_s:
                 values[i] = [np.interp(middle, rows[:, 0], column) for column in rows[:, 1:].T]
     r0, wind, strehl = values.T
     seeing = RAD_TO_ARCSEC * SEEING_WAVELENGTH_M / r0
@@ -88,9 +105,11 @@ def per_frame(rows: Floats, times: FrameTimes) -> Floats:
 def from_header(header: Header, times: FrameTimes) -> Floats:
     """Take seeing and coherence time from the seeing monitor in the header; the rest is NaN."""
     values = np.full((len(times.mid_mjd), len(AO_QUANTITIES)), np.nan)
-    first = float(read_value(header, "seeing_start_arcsec", np.nan))
-    last = float(read_value(header, "seeing_end_arcsec", first))
-    if first > 0 and last > 0:
+    given = [float(read_value(header, f"seeing_{end}_arcsec", np.nan)) for end in ("start", "end")]
+    # The monitor writes -1 where it measured nothing.
+    valid = [seeing for seeing in given if seeing > 0]
+    if valid:
+        first, last = valid[0], valid[-1]
         ends = [times.start_mjd[0], times.end_mjd[-1]]
         seeing = np.interp(times.mid_mjd, ends, [first, last])
         values[:, AO_QUANTITIES.index("seeing_arcsec")] = seeing
@@ -104,6 +123,7 @@ def telemetry(
     frames: Sequence[FrameRef],
     read_table: ReadTable,
     files: Sequence[tuple[Header, FrameTimes]],
+    settings: TelemetrySettings,
 ) -> tuple[Floats, tuple[Flag, ...]]:
     """Give the telemetry of a sequence.
 
@@ -115,12 +135,13 @@ def telemetry(
         Reads one table of a file.
     files : sequence of (header, FrameTimes)
         Science files in time order.
+    settings : TelemetrySettings
 
     Returns
     -------
     values : array, shape (n, len(AO_QUANTITIES))
     flags : tuple of (str, str)
-        ``NO_SPARTA`` if the header had to serve.
+        ``NO_SPARTA`` if the headers had to serve for all frames, ``SPARTA_GAPS`` if for some.
     """
     tables, problems = [], []
     for ref in frames:
@@ -129,14 +150,25 @@ def telemetry(
         except DataError as error:
             problems.append(str(error))
             continue
-        if table is not None:
-            tables.append(table)
+        lacking = sorted(COLUMNS - set(table or ()))
+        if table is None or lacking:
+            what = f"lacks {', '.join(lacking)}" if table else "is not there"
+            problems.append(f"{ref.archive_id}: table {TABLE} {what}")
+            continue
+        tables.append(table)
     rows = records(tables)
-    values = np.concatenate([per_frame(rows, times) for _, times in files])
-    if np.isfinite(values[:, 0]).any():
+    values = np.concatenate([per_frame(rows, times, settings.longest_gap_s) for _, times in files])
+    known = np.isfinite(values[:, 0])
+    if known.all():
         return values, ()
-    values = np.concatenate([from_header(header, times) for header, times in files])
-    reason = f"no usable telemetry in {len(frames)} files; seeing and tau0 from the headers"
-    if problems:
-        reason += f" ({problems[0]})"
+    headers = np.concatenate([from_header(header, times) for header, times in files])
+    values[~known] = headers[~known]
+    more = f" ({problems[0]})" if problems else ""
+    if known.any():
+        reason = (
+            f"{int((~known).sum())} of {len(known)} frames lie in gaps of the telemetry; "
+            f"seeing and tau0 from the headers{more}"
+        )
+        return values, (("SPARTA_GAPS", reason),)
+    reason = f"no usable telemetry in {len(frames)} files; seeing and tau0 from the headers{more}"
     return values, (("NO_SPARTA", reason),)
