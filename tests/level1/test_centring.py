@@ -311,7 +311,8 @@ def test_a_visible_star_is_followed_from_file_to_file(rng):
         image += (500 * np.exp(-((x - star[0]) ** 2 + (y - star[1]) ** 2) / 4.5)).astype(np.float32)
         dither = (float(i % 2), 0.0)
         corner = np.array([400.0 + dither[0], 300.0])
-        files.append((f"SPHER.{i}", 58000.0 + i / 24, dither, [(image, (31.0, 27.0), corner)]))
+        images = [(image, (31.0, 27.0), corner)]
+        files.append((f"SPHER.{i}", 58000.0 + i / 24, dither, images, np.inf))
     found = solve_star(files, 1, (3.5,), 10.0, DriftSettings())
     assert (found.method, found.flags) == ("star", ())
     hours = np.array([0.0, 1.5, 3.0])
@@ -329,3 +330,14 @@ def test_a_long_sequence_of_spots_is_not_one_epoch():
     assert len(model.mjd) == 7
     xy, _ = model.at(58000.0 + np.array([10.0, 50.0]) * 70 / 86400, (0.0, 0.0))
     np.testing.assert_allclose(xy[:, 0], [485.01, 485.05], atol=0.004)
+
+
+def test_a_star_without_core_is_centred_on_what_is_left(rng):
+    y, x = np.indices((200, 200))
+    star = (101.3, 98.6)
+    radius = np.hypot(x - star[0], y - star[1])
+    image = 3e5 * np.exp(-0.5 * (radius / 1.5) ** 2) + 900 / (1 + (radius / 8) ** 2)
+    image = np.minimum(image + rng.normal(scale=3.0, size=image.shape), 500.0).astype(np.float32)
+    xy, error = star_centre(image, (95.0, 103.0), 3.5, 24.0, ceiling=480.0)
+    assert (np.abs(xy - star) < 0.15).all()
+    assert (error >= 0.1).all()

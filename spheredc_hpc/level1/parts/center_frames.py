@@ -44,6 +44,9 @@ MARGIN_PX = 40.0
 MOST_NAN = 0.01
 # Dead pixels that no flat tells of pull at the spots: how much larger the shared error is then.
 WITHOUT_FLAT = 3.0
+# Share of the saturation level from which counts of a visible star are taken for clipped; the
+# background that was subtracted and the flat may have lowered them.
+SATURATED_SHARE = 0.8
 ORIENTATIONS = ("x", "+")
 
 
@@ -261,5 +264,8 @@ def _science_images(
             stack = np.median(np.stack(usable), axis=0) / np.float32(exposure.times.dit_s)
             images.append((stack, guess, corner))
         if len(images) == len(fields):
-            files.append((ref.archive_id, mean_mjd(exposure.times), exposure.dither, images))
+            limit = SATURATED_SHARE * (bench.setup.device.saturation_adu or np.inf)
+            ceiling = limit / exposure.times.dit_s
+            middle = mean_mjd(exposure.times)
+            files.append((ref.archive_id, middle, exposure.dither, images, ceiling))
     return files

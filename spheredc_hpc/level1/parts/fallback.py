@@ -15,8 +15,10 @@ from spheredc_hpc.level1.parts.centres import CentreModel, CentreSolution, Drift
 from spheredc_hpc.level1.parts.halo import HaloSettings, halo_centre, star_centre
 
 # What one science file gives: archive id, mean MJD, dither, and per channel its mean image, the
-# guess within it and the corner of the image on the field.
-FileImages = tuple[str, float, tuple[float, float], list[tuple[Image, tuple[float, float], Floats]]]
+# guess within it and the corner of the image on the field; last the level of saturation.
+FileImages = tuple[
+    str, float, tuple[float, float], list[tuple[Image, tuple[float, float], Floats]], float
+]
 
 
 def solve_halo(
@@ -24,7 +26,7 @@ def solve_halo(
 ) -> CentreSolution | None:
     """Centre every channel on the symmetry of its halo; None if no file allows it."""
 
-    def measure(image: Image, guess: tuple[float, float]) -> tuple[Floats, Floats]:
+    def measure(image: Image, guess: tuple[float, float], _: float) -> tuple[Floats, Floats]:
         return halo_centre(image, guess, settings), np.zeros(2)
 
     found = _measure(files, channels, measure, settings.error_px)
@@ -50,8 +52,8 @@ def solve_star(
     """
     width = max(fwhm_px)
 
-    def measure(image: Image, guess: tuple[float, float]) -> tuple[Floats, Floats]:
-        return star_centre(image, guess, width, reach_px)
+    def measure(image: Image, guess: tuple[float, float], ceiling: float) -> tuple[Floats, Floats]:
+        return star_centre(image, guess, width, reach_px, ceiling)
 
     found = _measure(files, channels, measure, 0.0)
     if found is None:
@@ -104,15 +106,15 @@ class _Found:
 def _measure(
     files: Sequence[FileImages],
     channels: int,
-    measure: Callable[[Image, tuple[float, float]], tuple[Floats, Floats]],
+    measure: Callable[[Image, tuple[float, float], float], tuple[Floats, Floats]],
     common_error: float,
 ) -> _Found | None:
     rows: list[list[tuple[float, Floats, Floats]]] = [[] for _ in range(channels)]
     refused, table = [], []
-    for archive_id, mjd, dither, images in files:
+    for archive_id, mjd, dither, images, ceiling in files:
         for channel, (image, guess, corner) in enumerate(images):
             try:
-                xy, error = measure(image, guess)
+                xy, error = measure(image, guess, ceiling)
             except KernelInputError as problem:
                 refused.append(f"{archive_id} channel {channel}: {problem}")
                 continue

@@ -12,6 +12,7 @@ from spheredc_hpc.kernels.badpixels import median_background
 from spheredc_hpc.kernels.banded import apply_columns, apply_rows, box_matrix
 from spheredc_hpc.kernels.gaussian import SIGMA_TO_FWHM, Shape, fit_gaussian
 from spheredc_hpc.level1.io import Floats, Image
+from spheredc_hpc.level1.parts.photometry import LOST_CORE_PX, clipped_star
 
 ROUNDS = 6
 BROAD_BOX_PX = 31
@@ -123,9 +124,15 @@ def _equal_contrast(image: Image) -> Image:
 
 
 def star_centre(
-    image: Image, guess_xy: tuple[float, float], fwhm_px: float, reach_px: float
+    image: Image,
+    guess_xy: tuple[float, float],
+    fwhm_px: float,
+    reach_px: float,
+    ceiling: float = np.inf,
 ) -> tuple[Floats, Floats]:
-    """Fit a star that no mask hides.
+    """Fit a star that no mask hides; one without core is centred on what is left around it.
+
+    Pixels at `ceiling` and above are saturated, in the unit of the image.
 
     Returns
     -------
@@ -146,6 +153,15 @@ def star_centre(
     if not near.any():
         raise KernelInputError(f"guess {guess_xy} lies outside of the image {image.shape}")
     row, column = np.unravel_index(int(np.argmax(np.where(near, smooth, -np.inf))), image.shape)
+    lost = np.asarray(image >= ceiling)
+    core = np.asarray(lost & near)
+    if int(np.count_nonzero(core)) > LOST_CORE_PX:
+        # The brightest place of a flat top is anywhere on it.
+        lost_y, lost_x = np.nonzero(core)
+        start = float(lost_x.mean()), float(lost_y.mean())
+        wide = max(fwhm_px, 2 * float(np.sqrt(np.count_nonzero(core) / np.pi)))
+        fit = clipped_star(image, start, wide, ~lost)
+        return np.array([fit.x, fit.y]), np.sqrt(np.diag(fit.covariance))
     half = max(int(np.ceil(1.5 * fwhm_px)), 4)
     x0, y0 = max(int(column) - half, 0), max(int(row) - half, 0)
     cut = image[y0 : y0 + 2 * half + 1, x0 : x0 + 2 * half + 1]

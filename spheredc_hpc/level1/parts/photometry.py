@@ -113,7 +113,7 @@ def find_star(
     box = np.s_[y0 : y0 + 2 * half + 1, x0 : x0 + 2 * half + 1]
     core = np.hypot(x - column, y - row)[box] <= fwhm_px
     if np.sum(~usable[box] & core) > LOST_CORE_PX:
-        return _clipped_star(image, (float(column), float(row)), fwhm_px, usable)
+        return clipped_star(image, (float(column), float(row)), fwhm_px, usable)
     shape = Shape(sigma_px=(0.3 * fwhm_px, 2 * fwhm_px), reach_px=fwhm_px)
     start = float(column - x0), float(row - y0)
     fit = fit_gaussian(image[box], start, fwhm_px / SIGMA_TO_FWHM, shape, usable[box])
@@ -122,7 +122,7 @@ def find_star(
     return GaussianFit(**{**fit.__dict__, "x": fit.x + x0, "y": fit.y + y0})
 
 
-def _clipped_star(
+def clipped_star(
     image: Image, start_xy: tuple[float, float], fwhm_px: float, usable: Mask
 ) -> GaussianFit:
     """Centre a star whose core is lost: centroid of its counts, clipped at the level of the rim.
