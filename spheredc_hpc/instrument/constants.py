@@ -29,7 +29,9 @@ SELECTOR_KEYS = (
     *("nd", "readmode", "separation_mas", "spectrum", "wavelength_nm"),
 )
 _ROW_KEYS = {"for", "value", "error", "source", "status", "from", "to"}
-_OVERRIDE = re.compile(r"(?P<name>\w+)(?:\[(?P<selector>[^\[\]]*)\])?")
+_OVERRIDE = re.compile(
+    r"(?P<name>\w+)(?:\[(?P<selector>[^\[\]]*)\])?(?:@(?P<date>\d{4}-\d\d-\d\d))?"
+)
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ class Constants:
         ----------
         overrides : mapping of str to float
             Keys ``name`` (all rows of it) or ``name[arm=IRDIS,band=H2]`` (the rows that have
-            these selector values).
+            these selector values). ``@2016-07-12`` behind either lets the value hold from that
+            date (UTC) on; several dates make several epochs.
 
         Raises
         ------
@@ -166,30 +169,54 @@ class Constants:
             If a key is malformed or meets no row, or a value is not a finite number.
         """
         replaced: dict[Constant, Constant] = {}
+        dated: list[tuple[float, str, float]] = []
         for key, value in overrides.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ConfigError(f"constant {key}: {value!r} is not a number")
             if not math.isfinite(value):
                 raise ConfigError(f"constant {key}: {value} is not finite")
-            for row in self._override_rows(key):
-                source = f"configuration, instead of {row.value:g} ({row.source})"
-                replaced[row] = replace(row, value=float(value), source=source, status="override")
-        rows = itertools.chain.from_iterable(self._rows.values())
-        return Constants([replaced.get(row, row) for row in rows], self.version)
+            rows, start = self._override_rows(key)
+            if start is not None:
+                dated.append((start, key, float(value)))
+                continue
+            replaced |= {row: _overridden(row, float(value)) for row in rows}
+        every = itertools.chain.from_iterable(self._rows.values())
+        table = Constants([replaced.get(row, row) for row in every], self.version)
+        for start, key, value in sorted(dated):
+            table = table._changed_from(start, key, value)
+        return table
 
-    def _override_rows(self, key: str) -> tuple[Constant, ...]:
+    def _changed_from(self, start: float, key: str, value: float) -> Constants:
+        """Return a table in which the rows of a key have another value from a date on."""
+        chosen, _ = self._override_rows(key)
+        rows: list[Constant] = []
+        for row in itertools.chain.from_iterable(self._rows.values()):
+            ended = row.valid_to_mjd is not None and row.valid_to_mjd <= start
+            if row not in chosen or ended:
+                rows.append(row)
+                continue
+            begun = row.valid_from_mjd is not None and row.valid_from_mjd >= start
+            if not begun:
+                rows.append(replace(row, valid_to_mjd=start))
+                row = replace(row, valid_from_mjd=start)
+            rows.append(_overridden(row, value))
+        return Constants(rows, self.version)
+
+    def _override_rows(self, key: str) -> tuple[tuple[Constant, ...], float | None]:
+        """Give the rows that a key meets, and the date [MJD] from which, if it has one."""
         match = _OVERRIDE.fullmatch(key.strip())
         inner = (match["selector"] or "") if match else ""
         pairs = [part.split("=") for part in inner.split(",") if part.strip()]
         if match is None or any(len(pair) != 2 for pair in pairs):
             raise ConfigError(
-                f"constant {key!r} cannot be read; expected name or name[arm=IRDIS,band=H2]"
+                f"constant {key!r} cannot be read; expected name, name[arm=IRDIS,band=H2], or "
+                "either with @2016-07-12 behind it"
             )
         rows = self.rows(match["name"], **{name.strip(): text.strip() for name, text in pairs})
         if not rows:
             known = ", ".join(row.label for row in self._named(match["name"]))
             raise ConfigError(f"constant {key!r} meets no row; the table has {known}")
-        return rows
+        return rows, _day_of(key, match["date"])
 
     def _named(self, name: str) -> tuple[Constant, ...]:
         if name not in self._rows:
@@ -278,6 +305,21 @@ def _selector(name: str, selector: Mapping[str, str | float]) -> dict[str, str]:
         key: f"{value:g}" if isinstance(value, int | float) else str(value)
         for key, value in selector.items()
     }
+
+
+def _overridden(row: Constant, value: float) -> Constant:
+    source = f"configuration, instead of {row.value:g} ({row.source})"
+    return replace(row, value=value, source=source, status="override")
+
+
+def _day_of(key: str, date: str | None) -> float | None:
+    """Give the modified Julian date behind a key, None without a date."""
+    if date is None:
+        return None
+    try:
+        return _mjd(dt.date.fromisoformat(date))
+    except ValueError as error:
+        raise ConfigError(f"constant {key!r}: {date} is no date") from error
 
 
 def _refuse_overlaps(rows: tuple[Constant, ...]) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from spheredc_hpc.errors import ConfigError
@@ -102,6 +104,29 @@ def test_an_override_with_selector_replaces_only_its_rows(dated):
 def test_wrong_overrides_are_refused(dated, overrides, message):
     with pytest.raises(ConfigError, match=message):
         dated.with_overrides(overrides)
+
+
+def test_a_value_may_hold_from_a_date_on():
+    table = default_constants().with_overrides(
+        {
+            "true_north_deg[arm=IRDIS]@2016-01-01": -1.70,
+            "true_north_deg[arm=IRDIS]@2019-01-01": -1.8,
+        }
+    )
+    dates = {57387.0: -1.75, 57388.0: -1.70, 58483.9: -1.70, 58484.0: -1.8, 60000.0: -1.8}
+    for mjd, value in dates.items():
+        assert table.value("true_north_deg", arm="IRDIS", mjd=mjd) == value
+        assert table.value("true_north_deg", arm="IFS", mjd=mjd) == -1.75
+    row = table.get("true_north_deg", arm="IRDIS", mjd=58000.0)
+    assert (row.valid_from_mjd, row.valid_to_mjd, row.status) == (57388.0, 58484.0, "override")
+    with pytest.raises(ConfigError, match="changes with time: give the date"):
+        table.value("true_north_deg", arm="IRDIS")
+
+
+@pytest.mark.parametrize("key", ["true_north_deg@2016-13-01", "true_north_deg@2016"])
+def test_a_date_that_is_none_is_named(key):
+    with pytest.raises(ConfigError, match=re.escape(key)):
+        default_constants().with_overrides({key: -1.7})
 
 
 def test_the_digest_follows_the_values(dated):

@@ -5,12 +5,14 @@ import pytest
 
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.instrument.constants import default_constants
+from spheredc_hpc.instrument.filters import irdis_bands
 from spheredc_hpc.level1.parts.angles import (
     derotator_error_deg,
     parallactic_angle_deg,
     sequence_angles,
 )
-from spheredc_hpc.level1.parts.timing import frame_times
+from spheredc_hpc.level1.parts.astrometry import astrometry
+from spheredc_hpc.level1.parts.timing import FrameTimes, frame_times
 
 CONSTANTS = default_constants()
 LATITUDE = -24.6268
@@ -231,3 +233,31 @@ def test_a_missing_or_absurd_end_is_estimated_and_flagged(end):
     times = frame_times(header, 4, CONSTANTS, "IRDIS")
     assert times.cadence_s == pytest.approx(64.938)
     assert "TIME_ESTIMATED" in dict(times.flags)
+
+
+def test_constants_of_the_astrometry_are_told_by_date_with_their_errors():
+    table = default_constants().with_overrides({"true_north_deg[arm=IRDIS]@2018-03-15": -1.70})
+    bands = irdis_bands("DB_H23", table)
+    found = astrometry(bands, [58191.9, 58192.1, 58192.2], "ELEV", "IRDIS", table)
+    north = [(t["value"], t["frames"]) for t in found["terms"] if "true_north" in t["constant"]]
+    assert north == [(-1.75, 1), (-1.70, 2)]
+    # 0.08 deg of true north and 0.11 deg of the pupil.
+    assert found["derotation_err_deg"] == pytest.approx(0.136, abs=5e-4)
+    assert found["pixel_scale_err_mas"] == [0.009, 0.009]
+    field = astrometry(bands, [58192.1], "SKY", "IRDIS", table)
+    assert field["derotation_err_deg"] == pytest.approx(0.08)
+    assert not any("pupil" in term["constant"] for term in field["terms"])
+
+
+def test_angles_take_true_north_by_the_date_of_each_frame():
+    header = {
+        "ESO INS4 DROT2 MODE": "SKY",
+        "ESO INS4 DROT2 POSANG": 30.0,
+        "ESO INS4 DROT2 RA": 110153.0,
+        "ESO INS4 DROT2 DEC": -344217.0,
+    }
+    table = default_constants().with_overrides({"true_north_deg[arm=IRDIS]@2018-03-15": -1.70})
+    mid = np.array([58191.999, 58192.001])
+    times = FrameTimes(mid - 1e-4, mid, mid + 1e-4, 17.28, 18.0)
+    angles = sequence_angles([(header, times)], "IRDIS", table)
+    np.testing.assert_allclose(angles.derotation_deg, [28.25, 28.30], atol=1e-9)

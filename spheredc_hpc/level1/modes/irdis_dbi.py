@@ -19,6 +19,7 @@ from spheredc_hpc.level1.parts.angles import (
     derotator_mode,
     sequence_angles,
 )
+from spheredc_hpc.level1.parts.astrometry import astrometry
 from spheredc_hpc.level1.parts.backgrounds import fit_quality
 from spheredc_hpc.level1.parts.center_frames import CentringSettings, solve_centres
 from spheredc_hpc.level1.parts.centres import CentreSolution
@@ -95,6 +96,10 @@ def irdis_dbi(inputs: Level1Inputs, settings: IrdisDbiSettings) -> Level1Result:
     flags += _own_flags(bench, stack)
     cube = _assemble(bench, centres, flux, stack, (angles, ao), flags)
     quality = _quality(cube, centres, flux, stack)
+    law = derotator_mode(stack.files[0][0])
+    quality["astrometry"] = astrometry(
+        bench.setup.bands, cube.mjd.tolist(), law, ARM, inputs.constants
+    )
     return Level1Result(cube, flags=tuple(dict.fromkeys(flags)), quality=quality)
 
 
