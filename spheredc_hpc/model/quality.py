@@ -28,7 +28,7 @@ FLAGS: dict[str, str] = {
     "LIMITS_MISSING": "no detection limit could be measured in some channel or in the stack",
     "SOURCES_LEFT": "peaks above the threshold that no source explains; they count as noise",
     "NDIT_SHORT": "file holds fewer planes than planned (aborted exposure)",
-    "POINTING_J2000": "derotator coordinates missing; angles from the J2000 pointing",
+    "POINTING_J2000": "derotator coordinates missing or unusable; angles from the J2000 pointing",
     "BAD_PIXELS_MISSING": "no map of bad pixels; only single-exposure hits were removed",
     "HALO_VARIABLE": "brightness of the stellar halo varies strongly (clouds or seeing)",
     "TIME_ESTIMATED": "end of an exposure missing in the header and estimated",

@@ -261,3 +261,49 @@ def test_angles_take_true_north_by_the_date_of_each_frame():
     times = FrameTimes(mid - 1e-4, mid, mid + 1e-4, 17.28, 18.0)
     angles = sequence_angles([(header, times)], "IRDIS", table)
     np.testing.assert_allclose(angles.derotation_deg, [28.25, 28.30], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("cards", "words"),
+    [
+        ({"ESO INS4 DROT2 RA": 127599.0}, "127599"),
+        ({"ESO INS4 DROT2 DEC": -990000.0}, "-990000"),
+        ({"ESO INS4 DROT2 RA": 0.0, "ESO INS4 DROT2 DEC": 0.0}, "lie 1"),
+        ({"ESO INS4 DROT2 RA": "soon"}, "soon"),
+    ],
+)
+def test_garbled_derotator_coordinates_give_way_to_the_pointing(cards, words):
+    good = header_of("2020-03-08T07:20:53.7328", "2020-03-08T07:29:40.9798", 64.0)
+    good |= {"RA": 191.089, "DEC": -8.673}
+    times = frame_times(good, 8, CONSTANTS, "IRDIS")
+    right = sequence_angles([(good, times)], "IRDIS", CONSTANTS)
+    assert right.flags == ()
+    found = sequence_angles([(good | cards, times)], "IRDIS", CONSTANTS)
+    np.testing.assert_allclose(found.parang_deg, right.parang_deg, atol=0.01)
+    assert words in dict(found.flags)["POINTING_J2000"]
+    nowhere = {key: value for key, value in (good | cards).items() if key not in {"RA", "DEC"}}
+    if words != "lie 1":
+        with pytest.raises(DataError, match=words):
+            sequence_angles([(nowhere, times)], "IRDIS", CONSTANTS)
+
+
+# Begin of the IFS science files belongs to an IRDIS exposure before: 1.0 to 1.4 deg off.
+@pytest.mark.parametrize(
+    ("stamp", "wrong_deg"),
+    [("07-05-15.511", 0.0), ("07-12-03.720", 1.03), ("07-20-53.733", 1.15), ("07-48-21.618", 0.02)],
+)
+def test_law_of_the_derotator_is_taken_at_the_end_of_ifs_files(real_data, stamp, wrong_deg):
+    path = real_data / "sphere-ifs-raw-headers" / f"SPHER.2020-03-08T{stamp}.hdr.json"
+    header = {}
+    for keyword, value, _ in json.loads(path.read_text()):
+        header.setdefault(keyword.removeprefix("HIERARCH "), value)
+    times = frame_times(header, int(header["ESO DET NDIT"]), CONSTANTS, "IFS")
+    angles = sequence_angles([(header, times)], "IFS", CONSTANTS)
+    # The same geometry, as if before the repair: the derotator really followed the altitude.
+    old = CONSTANTS.with_overrides({"derotator_fix_mjd": 99999.0})
+    before = sequence_angles([(header, times)], "IFS", old)
+    error = before.derotation_deg - angles.derotation_deg
+    assert "DEROTATOR_SUSPECT" not in dict(before.flags)
+    np.testing.assert_allclose(error, 0.0, atol=0.05)
+    at_begin = header["ESO TEL ALT"] - 2 * header["ESO INS4 DROT2 BEGIN"] + 360.0
+    assert at_begin == pytest.approx(wrong_deg, abs=0.05)

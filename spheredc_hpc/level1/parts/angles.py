@@ -21,6 +21,9 @@ MJD_ZERO = 2400000.5
 # Instants at which an integration is sampled for its mean angle.
 MEAN_STEPS = 9
 
+# Derotator and telescope point at the same star; offsets and proper motion are far smaller.
+POINTING_AGREES_DEG = 0.1
+
 Reference = Literal["mid", "mean"]
 
 
@@ -87,30 +90,62 @@ def altitude_deg(mjd: Floats, ra_deg: float, dec_deg: float) -> Floats:
 def apparent_place(header: Header, mjd: float) -> tuple[float, float, tuple[Flag, ...]]:
     """Find the apparent place of the target, (RA, Dec) [deg].
 
-    The derotator's own coordinates are of date. Without them the pointing at J2000 is brought
-    to date, and flagged.
+    The derotator's own coordinates are of date. Without them, or where they cannot be read or
+    lie elsewhere than the telescope pointed, the pointing at J2000 is brought to date, and flagged.
 
     Raises
     ------
     DataError
         If the header has no coordinates at all.
     """
-    ra = read_value(header, "derotator_ra_packed", None)
-    dec = read_value(header, "derotator_dec_packed", None)
-    if ra is not None and dec is not None:
-        return unpack_hms_deg(ra), unpack_dms_deg(dec), ()
-    ra, dec = read_value(header, "ra_deg", None), read_value(header, "dec_deg", None)
-    if ra is None or dec is None:
-        raise DataError("header has neither derotator coordinates nor RA and DEC")
+    own, fault = _derotator_place(header)
+    pointing = _pointing_of_date(header, mjd)
+    if own and pointing:
+        away = _distance_deg(own, pointing)
+        if away > POINTING_AGREES_DEG:
+            fault = (
+                f"derotator coordinates {own[0]:.4f}, {own[1]:.4f} deg lie {away:.2f} deg from "
+                "the pointing of the telescope"
+            )
+            own = None
+    if own:
+        return *own, ()
+    if pointing is None:
+        raise DataError(f"{fault}, and no usable RA and DEC are in the header")
+    return *pointing, (("POINTING_J2000", f"{fault}; the J2000 pointing was brought to date"),)
+
+
+def _derotator_place(header: Header) -> tuple[tuple[float, float] | None, str]:
+    """Coordinates of the derotator [deg], or why there are none."""
+    try:
+        ra = read_value(header, "derotator_ra_packed", None)
+        dec = read_value(header, "derotator_dec_packed", None)
+        if ra is None or dec is None:
+            return None, "no derotator coordinates in the header"
+        return (unpack_hms_deg(ra), unpack_dms_deg(dec)), ""
+    except DataError as error:
+        return None, f"derotator coordinates cannot be used ({error})"
+
+
+def _pointing_of_date(header: Header, mjd: float) -> tuple[float, float] | None:
+    """RA and DEC of the telescope, from J2000 to equator and equinox of date [deg]."""
+    try:
+        ra, dec = read_value(header, "ra_deg", None), read_value(header, "dec_deg", None)
+    except DataError:
+        return None
+    if ra is None or dec is None or abs(dec) > 90:
+        return None
     tt = erfa.taitt(*erfa.utctai(MJD_ZERO, mjd))
     place = erfa.atci13(np.radians(ra), np.radians(dec), 0.0, 0.0, 0.0, 0.0, *tt)
-    apparent = np.degrees(place[0] - place[2]) % 360.0, np.degrees(place[1])
-    reason = "no derotator coordinates in the header; the J2000 pointing was brought to date"
-    return float(apparent[0]), float(apparent[1]), (("POINTING_J2000", reason),)
+    return float(np.degrees(place[0] - place[2]) % 360.0), float(np.degrees(place[1]))
+
+
+def _distance_deg(one: tuple[float, float], other: tuple[float, float]) -> float:
+    return float(np.degrees(erfa.seps(*np.radians(one), *np.radians(other))))
 
 
 def derotator_error_deg(
-    header: Header, mjd: float, constants: Constants
+    header: Header, mjd: float, constants: Constants, climb_deg: float | None = None
 ) -> tuple[float, tuple[Flag, ...]]:
     """Compute what the derotator's law added to the angle before 2016-07-12.
 
@@ -120,22 +155,28 @@ def derotator_error_deg(
         Of the file; ``TEL ALT`` and ``INS4 DROT2 BEGIN`` are used.
     mjd : float
         Date of the integration [d].
+    climb_deg : float, optional
+        Altitude at the end of the file less that at its start [deg]. If given, the law is taken
+        at the end, from ``INS4 DROT2 END``: in simultaneous observations BEGIN of an IFS file
+        may be that of an IRDIS exposure before.
 
     Returns
     -------
     error : float
-        ``atan(tan(ALT - 2 BEGIN))`` [deg]; zero after that date.
+        ``atan(tan(ALT - 2 BEGIN))``, or the same at the end [deg]; zero after that date.
     flags : tuple of (str, str)
         Set if the error is above its limit, or cannot be computed: zero is used then.
     """
     if mjd >= constants.value("derotator_fix_mjd"):
         return 0.0, ()
     altitude = read_value(header, "altitude_deg", None)
-    begin = read_value(header, "derotator_begin_deg", None)
-    if altitude is None or begin is None:
-        reason = "derotator correction not known: no altitude or derotator angle in the header"
+    edge = "begin" if climb_deg is None else "end"
+    derotator = read_value(header, f"derotator_{edge}_deg", None)
+    if altitude is None or derotator is None:
+        reason = f"derotator correction not known: no altitude or derotator angle ({edge}) in the header"
         return 0.0, (("DEROTATOR_SUSPECT", reason),)
-    error = float(np.degrees(np.arctan(np.tan(np.radians(altitude - 2 * begin)))))
+    offset = altitude + (climb_deg or 0.0) - 2 * derotator
+    error = float(np.degrees(np.arctan(np.tan(np.radians(offset)))))
     limit = constants.value("derotator_eps_limit_deg")
     if abs(error) > limit:
         reason = f"derotator correction of {error:.3f} deg exceeds {limit:g} deg and was not used"
@@ -180,7 +221,9 @@ def sequence_angles(
         span = (times.end_mjd - times.start_mjd)[:, np.newaxis]
         instants = times.start_mjd[:, np.newaxis] + span * steps
         parang.append(parallactic_angle_deg(instants, ra, dec))
-        constant, angle_notes = _added_angle(header, times, arm, constants)
+        ends = np.array([times.start_mjd[0], times.end_mjd[-1]])
+        climb = float(np.diff(altitude_deg(ends, ra, dec))[0]) if arm == "IFS" else None
+        constant, angle_notes = _added_angle(header, times, arm, constants, climb)
         flags += angle_notes
         extra.append(constant)
         altitude = altitude_deg(times.mid_mjd, ra, dec)
@@ -210,7 +253,7 @@ def derotator_mode(header: Header) -> str:
 
 
 def _added_angle(
-    header: Header, times: FrameTimes, arm: str, constants: Constants
+    header: Header, times: FrameTimes, arm: str, constants: Constants, climb_deg: float | None
 ) -> tuple[Floats, list[Flag]]:
     """Everything but the parallactic angle, per integration [deg]."""
     added: list[float] = []
@@ -220,7 +263,7 @@ def _added_angle(
         total = constants.value("true_north_deg", arm=arm, mjd=mjd)
         total += constants.value("instrument_offset_deg", arm=arm, mjd=mjd)
         if derotator_mode(header) == PUPIL:
-            error, notes = derotator_error_deg(header, float(mjd), constants)
+            error, notes = derotator_error_deg(header, float(mjd), constants, climb_deg)
             total += constants.value("pupil_offset_deg", mjd=mjd) + error
             flags += notes
         else:
