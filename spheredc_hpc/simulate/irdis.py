@@ -91,7 +91,7 @@ def _ensure_writable(folder: Path) -> None:
 
 def prepare(scenario: IrdisScenario) -> Night:
     """Draw and compute what the files of the night share."""
-    constants = default_constants()
+    constants = default_constants().with_overrides(scenario.constants)
     bands = irdis_bands(scenario.filter, constants)
     files = plan_files(scenario, constants)
     on_sky = [file for file in files if file.on_sky]

@@ -56,6 +56,11 @@ class IrdisScenario(Section):
     detector: DetectorSettings = DetectorSettings()
     effects: Effects = Effects()
     defects: Defects = Defects()
+    constants: dict[str, float] = Field(
+        {},
+        description="Instrument constants that differ on this night, `name[arm=IRDIS]` or "
+        "`name@2016-07-12`.",
+    )
 
     @field_validator("companions")
     @classmethod

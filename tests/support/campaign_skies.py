@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from campaign_cases import FLAGGED, Case, Expected, defects, either, flagged
 
+NORTH = "true_north_deg[arm=IRDIS]@2018-05-03"
+
 SKIES = (
     Case(
         "derotator-2014",
@@ -52,6 +54,20 @@ SKIES = (
         dec_deg=-22.0,
     ),
     Case("late-2024", "2024-09-10", "DB_H23 in 2024"),
+    # True north that changes between two blocks of frames, told to both by its date.
+    *(
+        Case(
+            name,
+            date,
+            about,
+            changes={"constants": {NORTH: -1.30}},
+            config={"constants": {NORTH: -1.30}},
+        )
+        for name, date, about in (
+            ("true-north-before", "2018-05-02", "the day before a new true north"),
+            ("true-north-after", "2018-05-05", "two days after a new true north"),
+        )
+    ),
 )
 CALIBRATIONS = (
     Case(
