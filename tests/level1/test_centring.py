@@ -11,7 +11,7 @@ from spheredc_hpc.level1.parts.centres import (
     shared_error,
     solve_waffle,
 )
-from spheredc_hpc.level1.parts.fallback import solve_star
+from spheredc_hpc.level1.parts.fallback import Look, solve_star
 from spheredc_hpc.level1.parts.halo import HaloSettings, halo_centre, star_centre
 from spheredc_hpc.level1.parts.opposite_spots import opposite_spots
 from spheredc_hpc.level1.parts.spots import (
@@ -312,7 +312,7 @@ def test_a_visible_star_is_followed_from_file_to_file(rng):
         dither = (float(i % 2), 0.0)
         corner = np.array([400.0 + dither[0], 300.0])
         images = [(image, (31.0, 27.0), corner)]
-        files.append((f"SPHER.{i}", 58000.0 + i / 24, dither, images, np.inf))
+        files.append(Look(f"SPHER.{i}", -1, 58000.0 + i / 24, dither, images, np.inf))
     found = solve_star(files, 1, (3.5,), 10.0, DriftSettings())
     assert (found.method, found.flags) == ("star", ())
     hours = np.array([0.0, 1.5, 3.0])
@@ -320,6 +320,45 @@ def test_a_visible_star_is_followed_from_file_to_file(rng):
     expected = np.stack([431.0 + 0.3 * hours, 328.0 - 0.2 * hours], axis=1)
     np.testing.assert_allclose(xy, expected, atol=0.03)
     assert (error < 0.06).all()
+
+
+def test_a_visible_star_that_jumps_is_followed_from_plane_to_plane(rng):
+    looks, truth = [], []
+    y, x = np.indices((60, 60))
+    for plane in range(12):
+        image = rng.normal(scale=1.0, size=x.shape)
+        star = np.array([30.0, 28.0]) + rng.normal(scale=0.25, size=2)
+        image += 500 * np.exp(-((x - star[0]) ** 2 + (y - star[1]) ** 2) / 4.5)
+        if plane == 7:  # a hit outshines the star
+            image[45:50, 20:25] += 4000.0
+        images = [(image.astype(np.float32), (31.0, 27.0), np.array([400.0, 300.0]))]
+        looks.append(Look("SPHER.0", plane, 58000.0 + plane / 1440, (0.0, 0.0), images, np.inf))
+        truth.append(star + np.array([400.0, 300.0]))
+    found = solve_star(looks, 1, (3.5,), 20.0, DriftSettings())
+    times = np.array([look.mjd for look in looks])
+    xy, error = found.models[0].at(times, (0.0, 0.0))
+    seen = np.arange(12) != 7
+    off = (xy - np.array(truth))[seen]
+    assert np.abs(off).max() < 0.05
+    assert np.sqrt(np.mean((off / error[seen]) ** 2)) < 1.6
+    assert np.abs(xy[7] - [430.0, 328.0]).max() < 0.7  # between its neighbours
+    assert found.quality["motion_px"][0][0] == pytest.approx(0.25, rel=0.5)
+
+
+def test_faint_stars_that_stand_still_share_the_place_of_their_file(rng):
+    looks = []
+    y, x = np.indices((60, 60))
+    for plane in range(16):
+        image = rng.normal(scale=60.0, size=x.shape)
+        image += 500 * np.exp(-((x - 30.0) ** 2 + (y - 28.0) ** 2) / 4.5)
+        images = [(image.astype(np.float32), (31.0, 27.0), np.array([400.0, 300.0]))]
+        looks.append(Look("SPHER.0", plane, 58000.0 + plane / 1440, (0.0, 0.0), images, np.inf))
+    found = solve_star(looks, 1, (3.5,), 10.0, DriftSettings())
+    xy, error = found.models[0].at(np.array([look.mjd for look in looks]), (0.0, 0.0))
+    off = xy - [430.0, 328.0]
+    single = np.mean([row["x_err_px"] for row in found.table])
+    assert np.sqrt(np.mean(off**2)) < 0.6 * single
+    assert np.sqrt(np.mean((off / error) ** 2)) < 1.6
 
 
 def test_a_long_sequence_of_spots_is_not_one_epoch():

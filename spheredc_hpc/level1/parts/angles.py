@@ -173,7 +173,9 @@ def derotator_error_deg(
     edge = "begin" if climb_deg is None else "end"
     derotator = read_value(header, f"derotator_{edge}_deg", None)
     if altitude is None or derotator is None:
-        reason = f"derotator correction not known: no altitude or derotator angle ({edge}) in the header"
+        reason = (
+            f"derotator correction not known: no altitude or derotator angle ({edge}) in the header"
+        )
         return 0.0, (("DEROTATOR_SUSPECT", reason),)
     offset = altitude + (climb_deg or 0.0) - 2 * derotator
     error = float(np.degrees(np.arctan(np.tan(np.radians(offset)))))

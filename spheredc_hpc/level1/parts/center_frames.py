@@ -24,7 +24,7 @@ from spheredc_hpc.level1.parts.centres import (
     solve_waffle,
 )
 from spheredc_hpc.level1.parts.cosmetics import FieldCleaner
-from spheredc_hpc.level1.parts.fallback import FileImages, solve_halo, solve_star, solve_table
+from spheredc_hpc.level1.parts.fallback import Look, solve_halo, solve_star, solve_table
 from spheredc_hpc.level1.parts.halo import HaloSettings
 from spheredc_hpc.level1.parts.setup import (
     ARM,
@@ -82,9 +82,10 @@ def solve_centres(bench: Bench, settings: CentringSettings) -> CentreSolution:
         logger.warning("%s", why)
     science = bench.frames("OBJECT")
     if not setup.occulted:
-        # The star itself is seen in every file, so that its motion is followed.
-        files = _science_images(bench, settings, science)
-        star = solve_star(files, 2, setup.fwhm_px, settings.halo.search_px, settings)
+        # The star itself is seen in every plane, so that its motion is followed.
+        near_px = settings.halo.search_px + MARGIN_PX
+        looks = _science_images(bench, settings, science, near_px, planes=True)
+        star = solve_star(looks, 2, setup.fwhm_px, settings.halo.search_px, settings)
         if star is not None:
             return star
     files = _science_images(bench, settings, _spread(science, settings.halo.files))
@@ -226,7 +227,7 @@ def _nearest_science(
     files = _science_images(bench, settings, (nearest,), half_px)
     if not files:
         return None, None
-    return [image * np.float32(exposure.times.dit_s) for image, _, _ in files[0][3]]
+    return [image * np.float32(exposure.times.dit_s) for image, _, _ in files[0].images]
 
 
 def _spread(science: Sequence[FrameRef], count: int) -> list[FrameRef]:
@@ -240,32 +241,45 @@ def _science_images(
     settings: CentringSettings,
     science: Sequence[FrameRef],
     half_px: float | None = None,
-) -> list[FileImages]:
-    """Median images [adu/s] of science files, for centring without spots."""
+    *,
+    planes: bool = False,
+) -> list[Look]:
+    """Images [adu/s] of science files, of each plane or their median, to centre without spots."""
     half = half_px or settings.halo.outer_px + 1.5 * settings.halo.search_px + MARGIN_PX
-    files: list[FileImages] = []
+    looks: list[Look] = []
     for ref in science:
         try:
             exposure = bench.read(ref)
         except DataError as error:
             logger.warning("science file not used for centring: %s", error)
             continue
-        images = []
         fields = bench.cleaners("OBJECT", exposure.times.dit_s, half)
+        clean = [map_ordered(c.clean, exposure.field(k)) for k, c in enumerate(fields)]
+        good = [
+            plane
+            for plane in range(len(clean[0]))
+            if all(channel[plane].nan_fraction < MOST_NAN for channel in clean)
+        ]
+        places = []
         for channel, cleaner in enumerate(fields):
-            clean = map_ordered(cleaner.clean, exposure.field(channel))
-            usable = [item.image for item in clean if item.nan_fraction < MOST_NAN]
-            if not usable:
-                break
             x, y = bench.setup.guesses[channel]
             guess = cleaner.region.local((x + exposure.dither[0], y + exposure.dither[1]))
             region = cleaner.region
             corner: Floats = np.array([region.columns.start, region.rows.start], dtype=np.float64)
-            stack = np.median(np.stack(usable), axis=0) / np.float32(exposure.times.dit_s)
-            images.append((stack, guess, corner))
-        if len(images) == len(fields):
-            limit = SATURATED_SHARE * (bench.setup.device.saturation_adu or np.inf)
-            ceiling = limit / exposure.times.dit_s
-            middle = mean_mjd(exposure.times)
-            files.append((ref.archive_id, middle, exposure.dither, images, ceiling))
-    return files
+            places.append((guess, corner))
+        limit = SATURATED_SHARE * (bench.setup.device.saturation_adu or np.inf)
+        dit = exposure.times.dit_s
+        wanted = [[plane] for plane in good] if planes else [good] * bool(good)
+        for group in wanted:
+            images = [
+                (_median([channel[k].image for k in group]) / np.float32(dit), *place)
+                for channel, place in zip(clean, places, strict=True)
+            ]
+            middle = float(exposure.times.mid_mjd[group[0]]) if planes else mean_mjd(exposure.times)
+            number = group[0] if planes else -1
+            looks.append(Look(ref.archive_id, number, middle, exposure.dither, images, limit / dit))
+    return looks
+
+
+def _median(images: Sequence[Image]) -> Image:
+    return images[0] if len(images) == 1 else np.asarray(np.median(np.stack(images), axis=0))
