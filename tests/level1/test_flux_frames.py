@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spheredc_hpc.instrument.constants import default_constants
+from spheredc_hpc.kernels.airy import airy_enclosed, airy_peak
 from spheredc_hpc.level1.io import Level1Inputs
 from spheredc_hpc.level1.parts.centres import CentreModel, CentreSolution
 from spheredc_hpc.level1.parts.cosmetics import CosmeticSettings
@@ -40,12 +41,16 @@ def reduced(offset_px, factors=(1.0,), brightness=1.0, **changes):
     header = {**HEADER, "ESO INS4 FILT2 NAME": "ND_1.0", **changes}
     inputs = Level1Inputs(
         association=SimpleNamespace(
-            frames={"FLUX": tuple(FrameRef(str(factor), "", 0, "") for factor in factors)},
+            frames={
+                "FLUX": tuple(
+                    FrameRef(f"{i}:{factor}", "", 0, "") for i, factor in enumerate(factors)
+                )
+            },
             calibrations=(),
         ),
         constants=CONSTANTS,
         read_header=lambda ref: header,
-        read=lambda ref: (header, plane * np.float32(ref.archive_id)),
+        read=lambda ref: (header, plane * np.float32(ref.archive_id.split(":")[1])),
         read_table=lambda ref, name: None,
     )
     models = tuple(
@@ -93,3 +98,22 @@ def test_a_star_without_core_is_no_measure_of_flux():
     assert {"FLUX_SAT", "FLUX_MISSING"} <= set(dict(solution.flags))
     assert np.isnan(solution.psf).all()
     assert "lost in saturation" in dict(solution.flags)["FLUX_MISSING"]
+
+
+def test_every_integration_is_listed_with_the_reason_why_it_is_left_out():
+    behind = reduced(4.0)
+    (row,) = behind.quality["integrations"]
+    assert "passes the coronagraph" in row["left_out"]
+    assert "passes the coronagraph" in dict(behind.flags)["FLUX_MISSING"]
+    lost = reduced(37.0, brightness=30.0).quality["integrations"][0]
+    assert lost["left_out"].startswith("core lost in saturation")
+    assert lost["strehl"] == [None, None]
+    good = reduced(37.0).quality["integrations"][0]
+    assert (good["archive_id"], good["plane"], good["left_out"]) == ("0:1.0", 0, None)
+    # A Gaussian of 1.45 px is no image of a telescope: its peak is above that of one without rings.
+    resolution = 1.593e-6 / 8.0 * 206264806.2 / 12.255
+    gaussian = 1 / (2 * np.pi * 1.45**2)
+    expected = (
+        gaussian / airy_peak([resolution], 0.1395) * airy_enclosed(73.0, [resolution], 0.1395)
+    )
+    assert good["strehl"][0] == pytest.approx(expected, rel=0.03)

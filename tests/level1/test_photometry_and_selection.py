@@ -10,11 +10,11 @@ from spheredc_hpc.level1.parts.dither import dither_px
 from spheredc_hpc.level1.parts.photometry import (
     PhotometrySettings,
     StarFrame,
-    accepted_frames,
     aperture_sum,
     cut_star,
     file_fluxes,
     find_star,
+    judged_frames,
 )
 from spheredc_hpc.level1.parts.selection import (
     METRICS,
@@ -31,6 +31,7 @@ from spheredc_hpc.level1.parts.telemetry import (
     TelemetrySettings,
     from_header,
     per_frame,
+    read_telemetry,
     records,
     telemetry,
 )
@@ -97,9 +98,21 @@ def test_aperture_sum_of_a_gaussian_is_its_flux():
 
 def test_frames_of_odd_flux_are_left_out_in_both_channels():
     flux = np.array([[100.0, 101, 99, 100, 40, 100], [200.0, 202, 198, np.nan, 200, 199]])
-    kept = accepted_frames(flux, PhotometrySettings())
-    np.testing.assert_array_equal(kept, [True, True, True, False, False, True])
-    assert accepted_frames(np.array([[100.0, 101.5], [50.0, 50.2]]), PhotometrySettings()).all()
+    steady = np.full(flux.shape, 4.0)
+    why = judged_frames(flux, steady, PhotometrySettings())
+    assert [not text for text in why] == [True, True, True, False, False, True]
+    assert why[3] == "no star was measured"
+    assert why[4].startswith("flux -60.0 % from that of the file")
+    pair = np.array([[100.0, 101.5], [50.0, 50.2]])
+    assert judged_frames(pair, steady[:, :2], PhotometrySettings()) == ["", ""]
+
+
+def test_a_first_integration_that_is_smeared_is_left_out_by_its_width():
+    flux = np.array([[99.0, 100, 101, 100, 100], [199.0, 200, 202, 200, 201]])
+    width = np.array([[5.1, 4.0, 4.1, 4.0, 3.95], [4.9, 4.2, 4.2, 4.3, 4.2]])
+    why = judged_frames(flux, width, PhotometrySettings())
+    assert [bool(text) for text in why] == [True, False, False, False, False]
+    assert why[0].startswith("width +27.5 %")
 
 
 @pytest.mark.parametrize(
@@ -207,12 +220,10 @@ def test_frames_in_gaps_take_the_header_and_are_flagged():
     at = 58192.1 + np.arange(0, 100, 20) / 86400
     header = {"ESO TEL AMBI FWHM START": 0.9, "ESO TEL AMBI FWHM END": -1.0}
     times = times_at(58192.1 + 50 / 86400, 58192.1 + 900 / 86400)
-    values, flags = telemetry(
-        [SimpleNamespace(archive_id="SPHER.a")],
-        lambda ref, name: table(at, 0.15, 9, 0.8),
-        [(header, times)],
-        TelemetrySettings(),
+    held = read_telemetry(
+        [SimpleNamespace(archive_id="SPHER.a")], lambda ref, name: table(at, 0.15, 9, 0.8)
     )
+    values, flags = telemetry(held, [(header, times)], TelemetrySettings())
     assert dict(flags).keys() == {"SPARTA_GAPS"}
     assert flags[0][1].startswith("1 of 2 frames lie in gaps")
     assert ao(values, "seeing_arcsec")[1] == pytest.approx(0.9)
@@ -221,12 +232,8 @@ def test_frames_in_gaps_take_the_header_and_are_flagged():
 
 def test_a_table_without_a_column_is_named():
     damaged = {k: v for k, v in table([58192.1], 0.15, 9, 0.8).items() if k != "R0"}
-    _, flags = telemetry(
-        [SimpleNamespace(archive_id="SPHER.a")],
-        lambda ref, name: damaged,
-        [({}, times_at(58192.1))],
-        TelemetrySettings(),
-    )
+    held = read_telemetry([SimpleNamespace(archive_id="SPHER.a")], lambda ref, name: damaged)
+    _, flags = telemetry(held, [({}, times_at(58192.1))], TelemetrySettings())
     assert "SPHER.a: table AtmPerfParams lacks R0" in dict(flags)["NO_SPARTA"]
 
 
@@ -241,7 +248,8 @@ def test_without_telemetry_the_header_serves_and_the_product_is_flagged():
     def read_table(ref, name):
         raise DataError("broken")
 
-    values, flags = telemetry([object()], read_table, [(header, times)], TelemetrySettings())
+    held = read_telemetry([object()], read_table)
+    values, flags = telemetry(held, [(header, times)], TelemetrySettings())
     assert dict(flags).keys() == {"NO_SPARTA"}
     assert "broken" in flags[0][1]
     assert 0.8 < ao(values, "seeing_arcsec")[0] < ao(values, "seeing_arcsec")[1] < 1.0
@@ -348,8 +356,8 @@ def test_flux_files_that_differ_are_told_apart():
         return StarFrame(np.zeros((4, 4), np.float32), np.zeros(2), flux, 4.0, 1e3)
 
     row = [star(100.0), star(102.0), star(80.0)]
-    files, change = file_fluxes([row, row], [0, 0, 2])
+    files, change = file_fluxes([row, row], ["a", "a", "b"])
     assert [item["frames"] for item in files] == [2, 1]
     assert files[0]["flux"] == [101.0, 101.0]
     assert change == pytest.approx(21 / 90.5)
-    assert file_fluxes([row[:2], row[:2]], [0, 0])[1] == 0
+    assert file_fluxes([row[:2], row[:2]], ["a", "a"])[1] == 0

@@ -12,7 +12,7 @@ from spheredc_hpc.config import ModeSettings
 from spheredc_hpc.errors import DataError
 from spheredc_hpc.instrument.constants import default_constants
 from spheredc_hpc.instrument.waffle import lambda_over_d_px
-from spheredc_hpc.level1.io import Flag, Level1Inputs, Level1Result
+from spheredc_hpc.level1.io import Flag, Floats, Level1Inputs, Level1Result
 from spheredc_hpc.level1.parts.angles import (
     Reference,
     SequenceAngles,
@@ -30,7 +30,15 @@ from spheredc_hpc.level1.parts.photometry import PhotometrySettings
 from spheredc_hpc.level1.parts.science_frames import Stack, compact, reduce_science
 from spheredc_hpc.level1.parts.selection import METRICS, SelectionSettings
 from spheredc_hpc.level1.parts.setup import ARM, Bench, irdis_setup
-from spheredc_hpc.level1.parts.telemetry import TelemetrySettings, telemetry
+from spheredc_hpc.level1.parts.strehl import carried, scale_errors
+from spheredc_hpc.level1.parts.telemetry import (
+    TelemetryRows,
+    TelemetrySettings,
+    per_frame,
+    read_telemetry,
+    telemetry,
+)
+from spheredc_hpc.level1.parts.zero_point import star_magnitudes
 from spheredc_hpc.model.memory import CubeShape
 from spheredc_hpc.registry import mode
 from spheredc_hpc.store.cube import AO_QUANTITIES, Level1Cube
@@ -89,13 +97,13 @@ def irdis_dbi(inputs: Level1Inputs, settings: IrdisDbiSettings) -> Level1Result:
         return Level1Result(None, rejected=("no usable science frame", *reasons))
     with stage("angles"):
         angles = sequence_angles(stack.files, ARM, inputs.constants, settings.angle_reference)
-        ao, ao_flags = telemetry(
-            bench.frames("SPARTA"), inputs.read_table, stack.files, settings.telemetry
-        )
+        held = read_telemetry(bench.frames("SPARTA"), inputs.read_table)
+        ao, ao_flags = telemetry(held, stack.files, settings.telemetry)
     flags = [*bench.flags, *centres.flags, *flux.flags, *stack.flags, *angles.flags, *ao_flags]
     flags += _own_flags(bench, stack)
     cube = _assemble(bench, centres, flux, stack, (angles, ao), flags)
     quality = _quality(cube, centres, flux, stack)
+    quality["flux"] = _flux_quality(bench, flux, held, cube.ao, settings.telemetry)
     law = derotator_mode(stack.files[0][0])
     quality["astrometry"] = astrometry(
         bench.setup.bands, cube.mjd.tolist(), law, ARM, inputs.constants
@@ -233,7 +241,6 @@ def _quality(
             "centre_err_px": float(np.nanmax(cube.centre_err_px)),
             "measured": centres.table,
         },
-        "flux": flux.quality,
         "background": fit_quality(stack.backgrounds),
         "metrics": medians,
         "ao": weather,
@@ -241,6 +248,38 @@ def _quality(
             cube.quality[:, cube.metrics.index("intensity_10")],
             cube.ao[:, AO_QUANTITIES.index("tau0_ms")],
         ),
+    }
+
+
+def _flux_quality(
+    bench: Bench,
+    flux: FluxSolution,
+    held: TelemetryRows,
+    science_ao: Floats,
+    settings: TelemetrySettings,
+) -> dict[str, Any]:
+    """Figures of the FLUX exposures, what telemetry says of the science, and the zero point."""
+    if not flux.mjd.size:
+        return flux.quality
+    setup, constants = bench.setup, bench.inputs.constants
+    column = AO_QUANTITIES.index("strehl")
+    rows = [
+        per_frame(held.rows, times, settings.longest_gap_s)[np.isin(times.mid_mjd, flux.mjd)]
+        for _, times in flux.files
+    ]
+    transfer = carried(
+        np.concatenate(rows)[:, column], science_ao[:, column], setup.bands, constants
+    )
+    densities, _ = setup.nd_of(setup.nd)
+    combination = str(bench.inputs.association.observation.key.filter)
+    magnitudes = star_magnitudes(
+        flux.quality["flux"], densities, setup.bands, (combination, ARM), constants
+    )
+    return {
+        **flux.quality,
+        "telemetry_strehl": transfer,
+        "scale_err": scale_errors(flux.quality, transfer),
+        **magnitudes,
     }
 
 

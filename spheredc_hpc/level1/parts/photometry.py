@@ -14,6 +14,7 @@ from spheredc_hpc.kernels.banded import apply_columns, apply_rows, box_matrix
 from spheredc_hpc.kernels.gaussian import SIGMA_TO_FWHM, GaussianFit, Shape, fit_gaussian
 from spheredc_hpc.kernels.resample import recentring_grid, resample
 from spheredc_hpc.level1.io import Floats, Image, Mask
+from spheredc_hpc.level1.parts.strehl import StrehlSettings
 
 # Core pixels lost to saturation above which a star is centred without its core.
 LOST_CORE_PX = 4
@@ -46,6 +47,13 @@ class PhotometrySettings(Section):
     aperture_fwhm: float = Field(
         3.0, gt=0.5, description="Radius of the aperture for the flux [FWHM]."
     )
+    clip_width: float = Field(
+        0.1,
+        gt=0,
+        description="Relative distance of the width from the median of the file that is always "
+        "accepted.",
+    )
+    strehl: StrehlSettings = Field(StrehlSettings(), description="Strehl ratio.")
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,8 @@ class StarFrame:
         Terms of the background that was fitted to the frame, if it was.
     lost : bool
         Whether the core is lost in saturation: flux and shape mean nothing.
+    strehl, strehl_err : float
+        Peak over that of an undisturbed image; NaN if it could not be measured.
     """
 
     psf: Image
@@ -77,6 +87,8 @@ class StarFrame:
     peak_adu: float
     background: dict[str, float | None] | None = None
     lost: bool = False
+    strehl: float = float("nan")
+    strehl_err: float = float("nan")
 
 
 def find_star(
@@ -170,32 +182,40 @@ def aperture_sum(image: Image, radius_px: float) -> float:
     return float(image[np.hypot(x, y) <= radius_px].sum(dtype=np.float64))
 
 
-def accepted_frames(flux: Floats, settings: PhotometrySettings) -> Mask:
-    """Tell which integrations have the flux of the others in all channels.
+def judged_frames(flux: Floats, width: Floats, settings: PhotometrySettings) -> list[str]:
+    """Say why integrations of a file are left out: flux or width unlike that of the others.
 
     Parameters
     ----------
-    flux : array, shape (channel, n)
-        Aperture sums [adu/s]; NaN where the star was not measured.
+    flux, width : array, shape (channel, n)
+        Aperture sums [adu/s] and widths [px]; NaN where the star was not measured.
 
     Returns
     -------
-    array of bool, shape (n,)
+    list of str
+        One an integration; empty for those to keep.
     """
-    kept: Mask = np.asarray(np.isfinite(flux).all(axis=0))
-    if not kept.any():
-        return kept
-    for row in flux:
-        middle = np.median(row[kept])
-        spread = 1.4826 * np.median(np.abs(row[kept] - middle))
-        limit = max(settings.clip_sigma * spread, settings.clip_floor * abs(middle))
-        with np.errstate(invalid="ignore"):
-            kept = kept & np.asarray(np.abs(row - middle) <= limit)
-    return kept
+    measured: Mask = np.isfinite(np.concatenate([flux, width])).all(axis=0)
+    why = ["" if good else "no star was measured" for good in measured]
+    kept = measured.copy()
+    floors = {"flux": settings.clip_floor, "width": settings.clip_width}
+    for name, values in (("flux", flux), ("width", width)):
+        for row in values:
+            if not kept.any():
+                break
+            middle = np.median(row[kept])
+            spread = 1.4826 * np.median(np.abs(row[kept] - middle))
+            limit = max(settings.clip_sigma * spread, floors[name] * abs(middle))
+            for i in np.flatnonzero(kept & (np.abs(row - middle) > limit)):
+                off = 100 * (row[i] / middle - 1)
+                why[i] = f"{name} {off:+.1f} % from that of the file, {100 * limit / middle:.1f} %"
+                why[i] += " is steady"
+            kept = np.array([not text for text in why])
+    return why
 
 
 def file_fluxes(
-    frames: list[list[StarFrame]], numbers: list[int]
+    frames: list[list[StarFrame]], names: list[str]
 ) -> tuple[list[dict[str, Any]], float]:
     """Compare the FLUX files of an observation.
 
@@ -203,8 +223,8 @@ def file_fluxes(
     ----------
     frames : list of list of StarFrame
         Accepted frames by channel.
-    numbers : list of int
-        File of each frame.
+    names : list of str
+        File of each frame, in time order.
 
     Returns
     -------
@@ -214,10 +234,11 @@ def file_fluxes(
         Largest relative difference of the mean flux of two files in a channel; 0 for one file.
     """
     files = []
-    for number in sorted(set(numbers)):
-        held = [[f for f, of in zip(row, numbers, strict=True) if of == number] for row in frames]
+    for name in dict.fromkeys(names):
+        held = [[f for f, of in zip(row, names, strict=True) if of == name] for row in frames]
         files.append(
             {
+                "archive_id": name,
                 "frames": len(held[0]),
                 "flux": [float(np.mean([f.flux for f in row])) for row in held],
                 "fwhm_px": [float(np.mean([f.fwhm_px for f in row])) for row in held],
@@ -228,7 +249,10 @@ def file_fluxes(
 
 
 def flux_quality(frames: list[list[StarFrame]], accepted: Mask) -> dict[str, Any]:
-    """Figures of the accepted FLUX frames for the receipt; `frames` by channel."""
+    """Figures of the accepted FLUX frames for the receipt; `frames` by channel.
+
+    `strehl_err` is the mean error of a frame, as it is common to all; None for what no frame has.
+    """
     quality: dict[str, Any] = {
         "frames": int(accepted.sum()),
         "frames_left_out": int((~accepted).sum()),
@@ -236,6 +260,10 @@ def flux_quality(frames: list[list[StarFrame]], accepted: Mask) -> dict[str, Any
     for name in ("flux", "fwhm_px", "peak_adu"):
         values = [[getattr(frame, name) for frame in row] for row in frames]
         quality[name] = [float(np.mean(row)) for row in values]
+    for name in ("strehl", "strehl_err"):
+        rows = [np.array([getattr(frame, name) for frame in row]) for row in frames]
+        known = [row[np.isfinite(row)] for row in rows]
+        quality[name] = [float(np.mean(row)) if len(row) else None for row in known]
     flux = np.array([[frame.flux for frame in row] for row in frames])
     quality["flux_rms"] = (flux.std(axis=1) / flux.mean(axis=1)).tolist()
     return quality

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
@@ -119,30 +120,27 @@ def from_header(header: Header, times: FrameTimes) -> Floats:
     return values
 
 
-def telemetry(
-    frames: Sequence[FrameRef],
-    read_table: ReadTable,
-    files: Sequence[tuple[Header, FrameTimes]],
-    settings: TelemetrySettings,
-) -> tuple[Floats, tuple[Flag, ...]]:
-    """Give the telemetry of a sequence.
+@dataclass(frozen=True)
+class TelemetryRows:
+    """Records of all telemetry files of an observation.
 
-    Parameters
+    Attributes
     ----------
-    frames : sequence of FrameRef
-        Telemetry files; those that cannot be read are flagged.
-    read_table : callable
-        Reads one table of a file.
-    files : sequence of (header, FrameTimes)
-        Science files in time order.
-    settings : TelemetrySettings
-
-    Returns
-    -------
-    values : array, shape (n, len(AO_QUANTITIES))
-    flags : tuple of (str, str)
-        ``NO_SPARTA`` if the headers had to serve for all frames, ``SPARTA_GAPS`` if for some.
+    rows : array, shape (n, 4)
+        See `records`.
+    files : int
+        Number of files.
+    problems : list of str
+        What could not be read.
     """
+
+    rows: Floats
+    files: int
+    problems: list[str]
+
+
+def read_telemetry(frames: Sequence[FrameRef], read_table: ReadTable) -> TelemetryRows:
+    """Read the telemetry files of an observation; those that cannot be read are told."""
     tables, problems = [], []
     for ref in frames:
         try:
@@ -156,19 +154,42 @@ def telemetry(
             problems.append(f"{ref.archive_id}: table {TABLE} {what}")
             continue
         tables.append(table)
-    rows = records(tables)
-    values = np.concatenate([per_frame(rows, times, settings.longest_gap_s) for _, times in files])
+    return TelemetryRows(records(tables), len(frames), problems)
+
+
+def telemetry(
+    held: TelemetryRows,
+    files: Sequence[tuple[Header, FrameTimes]],
+    settings: TelemetrySettings,
+) -> tuple[Floats, tuple[Flag, ...]]:
+    """Give the telemetry of a sequence.
+
+    Parameters
+    ----------
+    held : TelemetryRows
+    files : sequence of (header, FrameTimes)
+        Science files in time order.
+    settings : TelemetrySettings
+
+    Returns
+    -------
+    values : array, shape (n, len(AO_QUANTITIES))
+    flags : tuple of (str, str)
+        ``NO_SPARTA`` if the headers had to serve for all frames, ``SPARTA_GAPS`` if for some.
+    """
+    gap_s = settings.longest_gap_s
+    values = np.concatenate([per_frame(held.rows, times, gap_s) for _, times in files])
     known = np.isfinite(values[:, 0])
     if known.all():
         return values, ()
     headers = np.concatenate([from_header(header, times) for header, times in files])
     values[~known] = headers[~known]
-    more = f" ({problems[0]})" if problems else ""
+    more = f" ({held.problems[0]})" if held.problems else ""
     if known.any():
         reason = (
             f"{int((~known).sum())} of {len(known)} frames lie in gaps of the telemetry; "
             f"seeing and tau0 from the headers{more}"
         )
         return values, (("SPARTA_GAPS", reason),)
-    reason = f"no usable telemetry in {len(frames)} files; seeing and tau0 from the headers{more}"
+    reason = f"no usable telemetry in {held.files} files; seeing and tau0 from the headers{more}"
     return values, (("NO_SPARTA", reason),)
