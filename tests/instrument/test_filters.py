@@ -139,17 +139,13 @@ def test_combination_from_the_header_or_the_wheels(header, name):
 
 
 CURVES = [
-    ("BB_Y", "B_Y", None),
-    ("BB_H", "B_H", None),
-    ("BB_Ks", "B_Ks", None),
-    ("H2", "B_H", ("D_H23", 1)),
-    ("H3", "B_H", ("D_H23", 2)),
-    ("K1", "B_Ks", ("D_K12", 1)),
-    ("K2", "B_Ks", ("D_K12", 2)),
-    ("NB_CntH", "N_CntH", None),
-    ("NB_BrG", "N_BrG", None),
-    ("NB_CO", "N_CO", None),
-    ("NB_HeI", "N_HeI", None),
+    *((band, band.replace("BB_", "B_"), None) for band in ("BB_Y", "BB_J", "BB_H", "BB_Ks")),
+    *((name, name.replace("NB_", "N_"), None) for name in filters.SINGLE_BAND if "NB_" in name),
+    *((f"Y{field + 1}", "B_Y", ("D_Y23", field)) for field in (1, 2)),
+    *((f"J{field + 1}", "B_J", ("D_J23", field)) for field in (1, 2)),
+    *((f"H{field + 1}", "B_H", ("D_H23", field)) for field in (1, 2)),
+    ("H4", "B_Hcmp2", ("D_H34", 2)),
+    *((f"K{field}", "B_Ks", ("D_K12", field)) for field in (1, 2)),
 ]
 
 
@@ -170,3 +166,19 @@ def test_densities_are_the_laboratory_curve_averaged_over_the_filter(real_data, 
     table = [filters.nd_transmission(nd, band) for nd in ("ND_1.0", "ND_2.0", "ND_3.5")]
     # The tabulated averages over H2 used a slightly different filter: 4 % and 6 %.
     assert np.all(np.abs(np.array(table) / mean - 1) < [0.02, 0.045, 0.065])
+
+
+@pytest.mark.parametrize(("band", "column"), [("H2", 1), ("H3", 2)])
+def test_the_density_of_the_ndh_filter_is_that_of_its_curve(real_data, band, column):
+    def curve(name):
+        path = real_data / "sphere-transmission" / f"SPHERE_IRDIS_{name}.txt.gz"
+        with gzip.open(path, "rt") as file:
+            return np.loadtxt(file)
+
+    dual, dense, open_ = curve("D_H23"), curve("B_ND-H"), curve("B_H")
+    sums = [
+        np.sum(np.interp(dual[:, 0], *common.T[:2], left=0, right=0) * dual[:, column])
+        for common in (dense, open_)
+    ]
+    row = default_constants().get("filter_density", filter="DB_NDH23", band=band)
+    assert row.value == pytest.approx(sums[0] / sums[1], abs=0.002)
