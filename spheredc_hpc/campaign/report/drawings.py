@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from astropy.utils.exceptions import AstropyUserWarning
 from matplotlib.figure import Figure
 
 from spheredc_hpc.campaign.report.facts import ObservationFacts
+from spheredc_hpc.campaign.report.night_facts import CoherenceRelation
 from spheredc_hpc.campaign.report.observation import Views
 from spheredc_hpc.errors import DataError, SphereDCError
 from spheredc_hpc.steps.figures import level1, level2
 from spheredc_hpc.steps.figures.canvas import new_figure, to_svg
 from spheredc_hpc.steps.figures.centring import centring_panels
+from spheredc_hpc.steps.figures.coherence import Cloud, coherence_figure
 from spheredc_hpc.steps.figures.curves import contrast_figure, throughput_figure
 from spheredc_hpc.steps.figures.sequences import Panel, sequence_figure
 from spheredc_hpc.steps.figures.sky import PANEL_EXTRA, SkyView, draw_sky, shrink
@@ -62,7 +65,7 @@ def draw_observation(facts: ObservationFacts, views: Views, name: str) -> Observ
     """Draw one observation; `name` is unique on the page and begins every id."""
     return ObservationDrawings(
         strip=tuple(_strip(facts, views, name)),
-        sequence=tuple(_sequence(views, name)),
+        sequence=(*_sequence(views, name), *_frames_coherence(facts, name)),
         recipes={
             recipe: tuple(_maps(images, f"{name}-r{index}"))
             for index, (recipe, images) in enumerate(views.level2.items())
@@ -73,6 +76,47 @@ def draw_observation(facts: ObservationFacts, views: Views, name: str) -> Observ
         },
         comparison=tuple(_comparison(views, name)),
     )
+
+
+def draw_coherence(relations: Sequence[CoherenceRelation]) -> Drawing:
+    """Draw light at 10 lambda/D against coherence time over all observations."""
+    caption = (
+        "Median light at 10 λ/D over the peak of the star, against the coherence time; a point "
+        "an observation"
+    )
+    points = sum(len(relation.points) for relation in relations)
+    if points < 2:
+        found = "No observation has" if not points else "Only one observation has"
+        note = f"{found} telemetry, frames and a star without mask to compare."
+        return Drawing(caption, note=note)
+    clouds = [
+        Cloud(
+            f"{relation.filter} {relation.coronagraph}",
+            np.array([point.log_inverse_tau0 for point in relation.points]),
+            np.array([point.log_light for point in relation.points]),
+            relation.slope,
+            np.array([point.log_light_err for point in relation.points]),
+        )
+        for relation in relations
+    ]
+    return _curve(caption, coherence_figure(clouds, "light / peak"), "coherence")
+
+
+def _frames_coherence(facts: ObservationFacts, name: str) -> list[Drawing]:
+    """Draw light at 10 lambda/D against coherence time over the frames of an observation."""
+    relation = facts.level1.product.quality.get("tau0_relation")
+    if not relation:
+        return []
+    slope, error = relation["slope"], relation["slope_err"]
+    caption = f"Light at 10 λ/D against coherence time, {relation['frames']} frames"
+    if slope is not None:
+        caption += f"; slope {slope:.2f} ± {error:.2f}, correlation {relation['correlation']:.2f}"
+    if not relation["frames"]:
+        return [Drawing(caption, note="No frame has a coherence time.")]
+    cloud = Cloud(
+        "", np.array(relation["log_inverse_tau0"]), np.array(relation["log_intensity"]), slope
+    )
+    return [_curve(caption, coherence_figure([cloud], "light [adu/s]"), f"{name}-tau0")]
 
 
 def draw_calibration(root: Path, product_id: str, name: str) -> list[Drawing]:

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from spheredc_hpc.campaign.report.night_facts import CoherenceRelation, NightRow
+
 SCHEMA_VERSION = 1
 STATUSES = ("ok", "flagged", "rejected", "failed", "damaged", "absent")
 """Of a product; ``failed`` ended with an error, ``absent`` has neither error nor receipt."""
@@ -114,7 +116,11 @@ class Level2:
 
 @dataclass(frozen=True)
 class Level1:
-    """The master cube of an observation: what the page shows of it, medians over the frames."""
+    """The master cube of an observation: what the page shows of it, medians over the frames.
+
+    `ranges` are the smallest and largest value of the conditions; `star_peak` is the peak of the
+    star without mask, mean of the channels [adu/s].
+    """
 
     product: Product
     channels: tuple[str, ...] = ()
@@ -130,6 +136,8 @@ class Level1:
     centre_err_px: float | None = None
     centre_method: str = ""
     frames_left_out: tuple[str, ...] = ()
+    ranges: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    star_peak: float | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,10 @@ class Lack:
 
 @dataclass(frozen=True)
 class ObservationFacts:
-    """Everything about one observation."""
+    """Everything about one observation.
+
+    `completeness` and `lacks` judge its calibrations and exposures, as the plan does.
+    """
 
     id: str
     target: str
@@ -191,6 +202,8 @@ class ObservationFacts:
     level2: tuple[Level2, ...]
     calibrations: tuple[Use, ...]
     missing: tuple[Lack, ...]
+    completeness: str = ""
+    lacks: tuple[str, ...] = ()
 
     @property
     def products(self) -> list[Product]:
@@ -257,6 +270,8 @@ class ReportFacts:
     failures: tuple[Failure, ...]
     files: Files
     flag_meanings: dict[str, str]
+    nights: tuple[NightRow, ...] = ()
+    coherence: tuple[CoherenceRelation, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spheredc_hpc.association.completeness import completeness
 from spheredc_hpc.association.explain import describe_missing, title_of_role
 from spheredc_hpc.campaign.report.facts import (
     ContrastCurve,
@@ -35,6 +36,7 @@ from spheredc_hpc.store.images import (
 )
 
 Floats = npt.NDArray[np.float64]
+CONDITIONS = ("seeing_arcsec", "tau0_ms", "strehl", "wind_speed_mps")
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def read_observation(
     products = [level1.product, *(facts.product for facts, _ in reduced)]
     reasons = _unique([*association.rejected_because, *(r for p in products for r in p.reasons)])
     objects = association.frames.get("OBJECT", ())
+    judged = completeness(association)
     facts = ObservationFacts(
         id=observation.id,
         target=observation.target,
@@ -98,6 +101,8 @@ def read_observation(
         level2=tuple(level2 for level2, _ in reduced),
         calibrations=_uses(root, association),
         missing=_lacks(association),
+        completeness=judged.status,
+        lacks=tuple(f"{gap.state}: {gap.needed}" for gap in judged.gaps),
     )
     images = {level2.recipe: found for level2, found in reduced if found is not None}
     return facts, Views(view, images)
@@ -172,6 +177,8 @@ def _level1(root: Path, product_id: str) -> tuple[Level1, Level1View | None]:
         centre_err_px=_median(v["centre_err_px"]),
         centre_method=str(view.attrs.get("centre_method", "")),
         frames_left_out=tuple(map(str, view.attrs.get("frames_left_out", ()))),
+        ranges={name: _ends(ao[name]) for name in CONDITIONS},
+        star_peak=_star_peak(view),
     )
     return facts, view
 
@@ -237,6 +244,18 @@ def _numbers(values: npt.NDArray[Any]) -> tuple[float | None, ...]:
 def _median(values: npt.NDArray[Any]) -> float | None:
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if finite.size else None
+
+
+def _ends(values: npt.NDArray[Any]) -> tuple[float | None, float | None]:
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (None, None)
+
+
+def _star_peak(view: Level1View) -> float | None:
+    """Peak of the star without mask, mean of the channels [adu/s]; None without a FLUX exposure."""
+    if not view.psf.size or not np.isfinite(view.psf).any(axis=(1, 2)).all():
+        return None
+    return float(np.mean(np.nanmax(view.psf, axis=(1, 2))))
 
 
 def _rotation(start_deg: Floats, end_deg: Floats) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from spheredc_hpc.campaign.report.attention import attention
 from spheredc_hpc.campaign.report.costs import job_rows, kind_rows, total
 from spheredc_hpc.campaign.report.drawings import Drawing, ObservationDrawings
 from spheredc_hpc.campaign.report.facts import ReportFacts
+from spheredc_hpc.campaign.report.night_facts import NightRow
 from spheredc_hpc.model.quality import FLAGS
 
 _HERE = Path(__file__).parent
@@ -62,6 +64,7 @@ def render(
     report: ReportFacts,
     drawn: Mapping[str, ObservationDrawings],
     thumbnails: Mapping[str, Sequence[Drawing]],
+    coherence: Drawing,
 ) -> str:
     """Write the page.
 
@@ -73,6 +76,8 @@ def render(
         Observation id to its figures.
     thumbnails : mapping
         Calibration product to its figures.
+    coherence : Drawing
+        Light beside the mask against coherence time, of all observations.
 
     Returns
     -------
@@ -83,6 +88,8 @@ def render(
         "report": report,
         "drawn": drawn,
         "thumbnails": thumbnails,
+        "coherence": coherence,
+        "nights": by_night(report),
         "attention": attention(report),
         "kinds": kind_rows(report),
         "jobs": job_rows(report),
@@ -94,6 +101,13 @@ def render(
         "inline": Markup,
     }
     return environment().get_template("page.html").render(values)
+
+
+def by_night(report: ReportFacts) -> list[tuple[str, list[NightRow]]]:
+    """Gather the rows of each night, in time order."""
+    return [
+        (night, list(rows)) for night, rows in itertools.groupby(report.nights, lambda r: r.night)
+    ]
 
 
 def versions(report: ReportFacts) -> list[tuple[str, list[tuple[str, int]]]]:

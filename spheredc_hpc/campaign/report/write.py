@@ -11,6 +11,7 @@ from spheredc_hpc.campaign.report.drawings import (
     Drawing,
     ObservationDrawings,
     draw_calibration,
+    draw_coherence,
     draw_observation,
 )
 from spheredc_hpc.campaign.report.facts import (
@@ -19,6 +20,7 @@ from spheredc_hpc.campaign.report.facts import (
     ObservationFacts,
     ReportFacts,
 )
+from spheredc_hpc.campaign.report.nights import as_tsv, coherence_relations, night_rows
 from spheredc_hpc.campaign.report.observation import read_observation
 from spheredc_hpc.campaign.report.page import render
 from spheredc_hpc.campaign.report.plan import PlanFiles, read_plan
@@ -35,7 +37,7 @@ MAX_DRAWN = 40
 
 
 def write_report(root: Path, plan: str, output: Path | None = None) -> Path:
-    """Write the report of a plan as one HTML page, and its facts as JSON beside it.
+    """Write the report of a plan as one HTML page, with its facts as JSON and its nights as TSV.
 
     Reads the files of the plan, receipts, run records, products and failure records; nothing
     else. Equal inputs give equal bytes, and a file that would not change is left alone.
@@ -47,7 +49,8 @@ def write_report(root: Path, plan: str, output: Path | None = None) -> Path:
     plan : str
         Name of the plan.
     output : Path, optional
-        The page; ``<root>/report.html`` by default. The facts go beside it, as ``.json``.
+        The page; ``<root>/report.html`` by default. The facts go beside it, as ``.json``, and
+        the table of the nights, as ``-nights.tsv``.
 
     Returns
     -------
@@ -84,10 +87,14 @@ def write_report(root: Path, plan: str, output: Path | None = None) -> Path:
         failures=_failures(root, observations, calibrations),
         files=files.files,
         flag_meanings=_meanings(observations, calibrations),
+        nights=night_rows(observations),
+        coherence=coherence_relations(observations),
     )
     try:
-        write_text(render(report, drawn, thumbnails), output)
+        page = render(report, drawn, thumbnails, draw_coherence(report.coherence))
+        write_text(page, output)
         write_text(canonical_json(to_plain(report)), output.with_suffix(".json"))
+        write_text(as_tsv(report.nights), output.with_name(f"{output.stem}-nights.tsv"))
     except OSError as error:
         raise ResourceError(f"cannot write {output}: {error.strerror}") from error
     logger.info("report of plan %s: %s", plan, output)
