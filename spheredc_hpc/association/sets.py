@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from spheredc_hpc.association.index import FrameIndex, Values
 from spheredc_hpc.association.picks import Pick, age_of, tier_of
@@ -44,7 +45,7 @@ class SetFinder:
                 break
             if nearest.archive_id in tried:
                 continue
-            frames = self._set_of(source, nearest, wanted, mjd)
+            frames = self._set_of(source, nearest, query)
             tried |= {frame.archive_id for frame in frames}
             levels = len({frame.dit_s for frame in frames})
             if levels < source.usable_levels:
@@ -95,14 +96,14 @@ class SetFinder:
             return None
         return tuple(frame for frame in frames if frame.dit_s in (below, above))
 
-    def _set_of(
-        self, source: Source, nearest: RawFrame, wanted: Wanted, mjd: float
-    ) -> tuple[RawFrame, ...]:
-        keys, values = wanted
+    def _set_of(self, source: Source, nearest: RawFrame, query: Query) -> tuple[RawFrame, ...]:
+        (keys, values), mjd, window = query
         if source.bundle != "nearest":
             # Files of one set agree in the tolerant keys too, whatever their values.
             alike = tuple(dict.fromkeys((*keys, *source.tolerant)))
             return tuple(self.index.bundle(nearest, alike, source.bundle))
         around = self.index.outward(source.frame_class, keys, values, mjd)
-        taken = [frame for frame, _ in zip(around, range(source.take), strict=False)]
+        taken = [
+            frame for frame in islice(around, source.take) if tier_of(age_of(frame, mjd), window)
+        ]
         return tuple(sorted(taken, key=lambda frame: (frame.mjd_start or 0.0, frame.archive_id)))

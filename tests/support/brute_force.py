@@ -91,6 +91,10 @@ class Search:
         """Number of the window."""
         return next((number for number, limit in enumerate(self.limits) if age_h <= limit), None)
 
+    def reaches(self, frame: RawFrame) -> bool:
+        """Whether a frame lies in any of the windows."""
+        return self.tier(self.age_h(frame)) is not None
+
     def distance(self, frame: RawFrame) -> tuple[float, bool]:
         """Sort key: of two equally far the earlier one comes first."""
         start = frame.mjd_start or 0.0
@@ -203,8 +207,8 @@ def _members(
     """Frames of one set, in time order."""
     candidates, fitting = places
     if source.bundle == "nearest":
-        ranked = sorted((held.frames[i] for i in candidates), key=search.distance)
-        members = ranked[: source.take]
+        near = [f for f in map(held.frames.__getitem__, candidates) if search.reaches(f)]
+        members = sorted(near, key=search.distance)[: source.take]
     else:
         members = [held.frames[i] for i in held.fitting(common, fitting)]
     return sorted(members, key=_time)
@@ -230,7 +234,7 @@ def _bracket(
             nights.setdefault(frame.night, []).append(frame)
     choices = []
     for night, frames in nights.items():
-        near = [frame for frame in frames if search.tier(search.age_h(frame)) is not None]
+        near = [frame for frame in frames if search.reaches(frame)]
         pairs = [
             max(search.distance(below), search.distance(above))
             for below in near
