@@ -73,7 +73,7 @@ class Group:
 class Grouping:
     """All observations of a set of frames, and the frames that belong to none.
 
-    `frames` has one file per archive id: those that may calibrate.
+    `frames` has one file per archive id, with the name of its star: those that may calibrate.
     """
 
     groups: tuple[Group, ...]
@@ -173,7 +173,7 @@ def group_frames(
     return Grouping(
         tuple(sorted(groups, key=lambda group: group.observation.id)),
         tuple(sorted(left_out, key=lambda item: (item.archive_id, item.path))),
-        tuple(unique),
+        tuple(timed),
     )
 
 

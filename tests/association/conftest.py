@@ -97,9 +97,10 @@ def make_association(
     """Group and associate `frames` with the default settings."""
     kinds = ("background", "flat", "bad_pixels")
     versions = Versions({kind: f"settings of {kind}" for kind in kinds}, "constants")
-    associator = Associator(FrameIndex(frames), AssociationSettings(**settings), versions)
-    groups = group_frames(frames, AssociationSettings(**settings)).groups
-    return [associator.associate(group) for group in groups], associator.jobs
+    grouping = group_frames(frames, AssociationSettings(**settings))
+    index = FrameIndex(grouping.frames)
+    associator = Associator(index, AssociationSettings(**settings), versions)
+    return [associator.associate(group) for group in grouping.groups], associator.jobs
 
 
 @pytest.fixture

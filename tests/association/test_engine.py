@@ -458,7 +458,7 @@ def test_polarimetry_and_spectra_are_flattened_through_other_filters(
     science = {"mode": mode, "filter": filters[0]}
     frames = [frame(frame_class, MIDNIGHT + i / 100, **science) for i in range(3)]
     frames += flat(MIDNIGHT + 9 * HOUR, filter=filters[1])
-    frames += [frame("WAVE", MIDNIGHT + 9 * HOUR, **science, dit_s=1.0)]
+    frames += [frame("WAVE", MIDNIGHT + 8 * HOUR, **science, dit_s=1.0)]
     (association,), _ = associate(frames)
     assert len(association.calibration("flat").frames) == 5
     if mode == "LSS":

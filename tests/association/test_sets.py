@@ -15,3 +15,12 @@ def test_no_file_of_a_set_lies_beyond_the_last_window(frame, associate, days, n_
     use = association.calibration("det_flat:white")
     assert near.archive_id in use.frames
     assert (len(use.frames), use.relaxed) == (n_files, relaxed)
+
+
+def test_sky_under_another_name_of_the_star_is_found(block, frame, associate):
+    other = {"target": "HIP 1272", "obs_id": "7"}
+    flux = frame("FLUX", MIDNIGHT + 2 * HOUR, dit_s=2.0, **other)
+    sky = frame("SKY", MIDNIGHT + 3 * HOUR, **other)
+    associations, _ = associate([*block(), flux, sky, frame("BACKGROUND", MIDNIGHT + 8 * HOUR)])
+    use = next(a for a in associations if "OBJECT" in a.frames).calibration("background:OBJECT")
+    assert (use.source_class, use.relaxed) == ("SKY", ("block",))
