@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from spheredc_hpc.association.explain import describe_missing, title_of_role
+from spheredc_hpc.association.explain import describe_missing
 from spheredc_hpc.association.picks import TIERS
 from spheredc_hpc.model.association import Association, CalibrationUse
 
@@ -56,7 +56,7 @@ class Completeness:
 
 @dataclass(frozen=True)
 class NightGap:
-    """Calibrations of one setup that a night lacks, and whom it concerns."""
+    """Calibrations of one setup that a night lacks, what follows, and whom it concerns."""
 
     night: str
     arm: str
@@ -85,16 +85,20 @@ def night_gaps(found: Iterable[Completeness]) -> tuple[NightGap, ...]:
     tuple of NightGap
         In order of night and arm; ``missing`` before ``stale`` before ``replaced``.
     """
-    gathered: dict[tuple[str, str, str, str, str], list[str]] = defaultdict(list)
+    gathered: dict[tuple[str, str, str, str], list[tuple[str, str]]] = defaultdict(list)
     for item in found:
         for gap in item.gaps:
             if not gap.role.startswith(EXPOSURE):
-                place = (item.night, item.arm, gap.state, gap.needed, gap.consequence)
-                gathered[place].append(item.observation)
+                place = (item.night, item.arm, gap.state, gap.needed)
+                gathered[place].append((gap.consequence, item.observation))
     order = (MISSING, STALE, REPLACED)
     rows = [
-        NightGap(night, arm, state, needed, consequence, tuple(dict.fromkeys(who)))
-        for (night, arm, state, needed, consequence), who in gathered.items()
+        NightGap(
+            *place,
+            consequence="; ".join(dict.fromkeys(consequence for consequence, _ in told)),
+            observations=tuple(dict.fromkeys(observation for _, observation in told)),
+        )
+        for place, told in gathered.items()
     ]
     return tuple(
         sorted(rows, key=lambda row: (row.night, row.arm, order.index(row.state), row.needed))
@@ -111,19 +115,18 @@ def _lesser(uses: Iterable[CalibrationUse]) -> Iterator[Gap]:
     for use in uses:
         if not use.frames:
             continue
-        title = title_of_role(use.role)
         if use.tier != TIERS[0]:
             yield Gap(
                 use.role,
                 STALE,
-                f"{title}: {use.source_class} of the same setup within its nominal window",
-                f"one of {use.age_h:.0f} h serves ({use.tier.replace('_', ' ')})",
+                f"{use.wanted}, within its nominal window",
+                f"{use.source_class} {use.age_h:.0f} h away serves ({use.tier.replace('_', ' ')})",
             )
         elif use.relaxed or use.flags:
             what = ", ".join((*use.relaxed, *use.flags))
             yield Gap(
                 use.role,
                 REPLACED,
-                f"{title}: all keys equal",
+                use.wanted,
                 f"{use.source_class} serves ({what})",
             )

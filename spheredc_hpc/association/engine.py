@@ -6,7 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from spheredc_hpc.association.explain import pick_reason, setup_of
+from spheredc_hpc.association.explain import (
+    describe_keys,
+    pick_reason,
+    setup_of,
+    title_of_role,
+)
 from spheredc_hpc.association.grouping import Group
 from spheredc_hpc.association.index import FrameIndex
 from spheredc_hpc.association.picks import TIERS, Pick
@@ -126,7 +131,8 @@ class Associator:
             uses.append(_derived(need, job, uses))
         else:
             why = pick_reason(need, served, best, window)
-            uses.append(_use(need, job, best, refused, why))
+            wanted = describe_keys(title_of_role(need.role), _wanted_keys(need, served))
+            uses.append(replace(_use(need, job, best, refused, why), wanted=wanted))
         return job.product
 
     def _picks(
@@ -283,13 +289,18 @@ def _relaxed(pick: Pick, served: RawFrame, tolerant: Sequence[str]) -> Iterator[
     yield from (key for key in tolerant if key_value(first, key) != key_value(served, key))
 
 
-def _missing(need: Need, served: RawFrame, refused: tuple[Rejected, ...]) -> Missing:
+def _wanted_keys(need: Need, served: RawFrame) -> dict[str, str]:
+    """Keys that name what is needed, as the best source has them."""
     best = need.sources[0].exact if need.sources else ()
     wanted = {match.key: match.wanted(served) for match in best}
+    return {key: wanted.get(key, key_value(served, key)) for key in need.missing_keys}
+
+
+def _missing(need: Need, served: RawFrame, refused: tuple[Rejected, ...]) -> Missing:
     return Missing(
         role=need.role,
         kind=need.kind,
-        keys={key: wanted.get(key, key_value(served, key)) for key in need.missing_keys},
+        keys=_wanted_keys(need, served),
         consequence=need.consequence,
         flag=need.missing_flag,
         rejected=refused,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spheredc_hpc.association.picks import Pick, limits_h
@@ -28,7 +28,12 @@ def describe_missing(missing: Missing) -> str:
     what = title_of_role(missing.role)
     if missing.kind == "exposure":
         what = f"{missing.role} exposure"
-    return f"{what}: {', '.join(label(key, value) for key, value in missing.keys.items())}"
+    return describe_keys(what, missing.keys)
+
+
+def describe_keys(what: str, keys: Mapping[str, str]) -> str:
+    """Write what is needed with its matching keys."""
+    return f"{what}: {', '.join(label(key, value) for key, value in keys.items())}"
 
 
 def pick_reason(need: Need, served: RawFrame, pick: Pick, window: ValidityWindow) -> str:

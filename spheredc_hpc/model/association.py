@@ -41,6 +41,9 @@ class CalibrationUse:
         Place in the list of preferences, 1 is best.
     relaxed : tuple of str
         Keys that were not matched exactly.
+    wanted : str
+        What it stands for, with the exact keys of the best source, as of what is missing; empty
+        for a product that is made of other products.
     """
 
     role: str
@@ -55,6 +58,7 @@ class CalibrationUse:
     frames: tuple[str, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     why: str = ""
+    wanted: str = ""
 
 
 @dataclass(frozen=True)

@@ -66,3 +66,23 @@ def test_exposures_that_are_missing_are_no_gap_of_the_night(block, frame, flat, 
     found = completeness(association)
     assert [gap.role for gap in found.gaps] == ["exposure FLUX"]
     assert night_gaps([found]) == ()
+
+
+def test_stale_and_replaced_calibrations_are_gathered_by_setup(block, frame, flat, associate):
+    later = {"obs_id": "1002", "target": "HD 9", "ra_deg": 40.0}
+    redder = {"obs_id": "1003", "target": "HD 8", "ra_deg": 80.0, "filter": "DB_K12"}
+    frames = [*block(), *block(MIDNIGHT + 2 * HOUR, **later), *block(MIDNIGHT + 4 * HOUR, **redder)]
+    for minute, band in enumerate(("DB_H23", "DB_K12")):
+        frames += [
+            frame("BACKGROUND", MIDNIGHT + 20 * HOUR + minute / 1440, filter=band),
+            frame("DARK", MIDNIGHT + 8 * HOUR + minute / 1440, filter=band, dit_s=2.0),
+            *flat(MIDNIGHT + (9 + minute) * HOUR, filter=band),
+        ]
+    associations, _ = associate(frames)
+    gaps = night_gaps(map(completeness, associations))
+    rows = {gap.needed: (gap.state, len(gap.observations)) for gap in gaps}
+    assert len(gaps) == len(rows) == 6
+    setup = "IRDIS, Nondest, DIT 32.00 s, DB_H23, ND OPEN"
+    assert rows[f"background for OBJECT: {setup}, within its nominal window"] == ("stale", 2)
+    setup = "IRDIS, Nondest, DIT 2.00 s, DB_K12, ND_2.0"
+    assert rows[f"background for FLUX: {setup}"] == ("replaced", 1)
