@@ -57,7 +57,11 @@ def rejections(
         named |= set(ids)
     misses: list[_Miss] = []
     for frame_class in dict.fromkeys(source.frame_class for source in need.sources):
-        loosest = [s for s in need.sources if s.frame_class == frame_class][-1]
+        # What may only bracket differs in its integration time, which is to be said.
+        loosest = max(
+            (s for s in need.sources if s.frame_class == frame_class),
+            key=lambda s: (not s.bracketing, need.sources.index(s)),
+        )
         misses += _near_misses(loosest, served, mjd, index, named)
     misses.sort(key=lambda miss: (miss.differences, miss.age_h))
     rest = misses[: max(REPORTED - len(found), 0)]

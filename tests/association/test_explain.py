@@ -33,3 +33,12 @@ def test_the_record_survives_its_own_explanation(block, associate):
     values = explain_json(association)
     assert values["missing_text"][-1] == "bad pixels: IRDIS, DB_H23"
     assert from_plain(Association, to_plain(association), "record") == association
+
+
+def test_frames_of_another_integration_time_are_not_called_farther_in_time(block, frame, associate):
+    dark = frame("DARK", MIDNIGHT + 2 * HOUR, dit_s=8.0)
+    (association,), _ = associate([*block(), frame("BACKGROUND", MIDNIGHT + 8 * HOUR), dark])
+    use = association.calibration("background:OBJECT")
+    assert use.source_class == "BACKGROUND"
+    (refused,) = [item for item in use.rejected if dark.archive_id in item.archive_ids]
+    assert refused.reason.endswith("2.0 h away: DIT 8.00 s instead of DIT 32.00 s")
