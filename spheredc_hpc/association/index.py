@@ -77,11 +77,14 @@ class FrameIndex:
     def bundle(self, nearest: RawFrame, keys: Values, kind: Bundle) -> Sequence[RawFrame]:
         """Frames that go with `nearest`: equal `keys` and equal night, block or template.
 
-        A frame whose header names no template goes with its night.
+        A template may run over noon, which is the end of a night. A frame whose header names no
+        template goes with its night.
         """
         if kind == "nearest":
             return [nearest]
-        fields = (*keys, "night", "template_start") if kind == "template" else (*keys, kind)
+        fields = (*keys, kind)
+        if kind == "template":
+            fields = (*keys, *(() if nearest.template_start else ("night",)), "template_start")
         found = self._bundles.get((nearest.frame_class, fields))
         if found is None:
             found = defaultdict(list)

@@ -24,3 +24,12 @@ def test_sky_under_another_name_of_the_star_is_found(block, frame, associate):
     associations, _ = associate([*block(), flux, sky, frame("BACKGROUND", MIDNIGHT + 8 * HOUR)])
     use = next(a for a in associations if "OBJECT" in a.frames).calibration("background:OBJECT")
     assert (use.source_class, use.relaxed) == ("SKY", ("block",))
+
+
+def test_a_template_that_runs_over_noon_is_one_set(block, frame, flat, associate):
+    noon = MIDNIGHT + 12 * HOUR
+    over_noon = flat(noon - 2 / 1440)
+    assert len({f.night for f in over_noon}) == 2
+    (association,), _ = associate([*block(), *over_noon])
+    use = association.calibration("flat")
+    assert (len(use.frames), use.relaxed) == (5, ())

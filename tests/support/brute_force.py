@@ -172,7 +172,7 @@ def _nearest(
         tier = search.tier(age_h)
         if tier is None:
             continue
-        common = {key: value_of(frame, key) for key in _together(source)}
+        common = {key: value_of(frame, key) for key in _together(source, frame)}
         name = tuple(common.values())
         if name not in sets:
             sets[name] = _members(source, search, held, (candidates, fitting), common)
@@ -186,12 +186,12 @@ def _nearest(
     return tier, age_h, members, incomplete
 
 
-def _together(source: Source) -> tuple[str, ...]:
+def _together(source: Source, frame: RawFrame) -> tuple[str, ...]:
     """Keys in which the frames of one set agree besides the exact ones."""
     fields = {
         "night": ("night",),
         "block": ("block",),
-        "template": ("night", "template_start"),
+        "template": ("template_start",) if frame.template_start else ("night", "template_start"),
         "nearest": (),
     }
     return (*fields[source.bundle], *(source.tolerant if source.bundle != "nearest" else ()))
