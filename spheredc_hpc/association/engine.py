@@ -89,7 +89,7 @@ class Associator:
         key, mjd = group.observation.key, group.observation.mjd_mid or 0.0
         for need in self.requirements.get((key.arm, key.mode), ()):
             frames = group.frames.get(need.serves, ())
-            for role, served in _served(need.role, frames if need.per_dit else frames[:1]):
+            for role, served in _served(need, frames):
                 self._resolve(replace(need, role=role), served, mjd, (uses, missing))
         if not group.rejected_because:
             for use in uses:
@@ -181,7 +181,7 @@ class Associator:
                 continue
             frames = pick.frames if pick else ()
             own = f"{name}:{need.role}"
-            for role, served in _served(own, frames if origin.per_dit else frames[:1]):
+            for role, served in _served(replace(origin, role=own), frames):
                 upstream[role.replace(own, name, 1)] = self._of_its_own(
                     replace(origin, role=role), served, found
                 )
@@ -227,17 +227,29 @@ class Associator:
         }
 
 
-def _served(role: str, frames: Sequence[RawFrame]) -> Iterator[tuple[str, RawFrame]]:
-    """Give the first frame of each integration time; that of most exposure has the plain role."""
-    first: dict[float | None, RawFrame] = {}
-    exposure_s: dict[float | None, float] = defaultdict(float)
-    for frame in frames:
-        first.setdefault(frame.dit_s, frame)
-        exposure_s[frame.dit_s] += (frame.dit_s or 0.0) * frame.n_planes
-    order = sorted(first, key=lambda dit: (-exposure_s[dit], -(dit or 0.0)))
-    for dit_s in order:
-        plain = dit_s == order[0]
-        yield role if plain else f"{role}@{dit_s or 0.0:.2f}", first[dit_s]
+def _served(need: Need, frames: Sequence[RawFrame]) -> Iterator[tuple[str, RawFrame]]:
+    """Give the first frame of each setup that needs a product of its own, and its role.
+
+    Setups differ in integration time, and in density if that must be equal. The time of most
+    exposure has the plain role, another ``<role>@<DIT>``; within one time the density of most
+    exposure has no mark, another ``@<density>`` behind the time.
+    """
+    first: dict[float, dict[str, RawFrame]] = defaultdict(dict)
+    exposure_s: dict[tuple[float, str], float] = defaultdict(float)
+    by_nd = any(match.key == "nd" for source in need.sources for match in source.exact)
+    for frame in frames if need.per_dit else frames[:1]:
+        dit_s, nd = frame.dit_s or 0.0, frame.nd if by_nd else ""
+        first[dit_s].setdefault(nd, frame)
+        exposure_s[dit_s, nd] += dit_s * frame.n_planes
+
+    def longest(dit_s: float) -> tuple[float, float]:
+        return sum(exposure_s[dit_s, nd] for nd in first[dit_s]), dit_s
+
+    for place, dit_s in enumerate(sorted(first, key=longest, reverse=True)):
+        densities = sorted((-exposure_s[dit_s, nd], nd) for nd in first[dit_s])
+        for number, (_, nd) in enumerate(densities):
+            role = f"{need.role}@{dit_s:.2f}" if place or number else need.role
+            yield f"{role}@{nd}" if number else role, first[dit_s][nd]
 
 
 def _use(

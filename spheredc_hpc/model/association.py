@@ -26,7 +26,8 @@ class CalibrationUse:
         What it serves: ``background:OBJECT``, ``background:CENTER``, ``background:FLUX``,
         ``flat``, ``bad_pixels`` and so on. A role of several integration times has a background
         for each: ``background:OBJECT`` of that with most exposure, ``background:OBJECT@8.00``
-        of another. What calibrations need themselves is named after them: ``background:wave``.
+        of another, and ``background:FLUX@2.00@ND_1.0`` of a second density of one time. What
+        calibrations need themselves is named after them: ``background:wave``.
     kind : str
         Kind of product, a name of the calibration registry.
     product : str

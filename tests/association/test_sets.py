@@ -33,3 +33,17 @@ def test_a_template_that_runs_over_noon_is_one_set(block, frame, flat, associate
     (association,), _ = associate([*block(), *over_noon])
     use = association.calibration("flat")
     assert (len(use.frames), use.relaxed) == (5, ())
+
+
+def test_flux_frames_of_two_densities_have_backgrounds_of_their_own(block, frame, associate):
+    fainter = frame("FLUX", MIDNIGHT + HOUR, dit_s=2.0, nd="ND_1.0", n_planes=2)
+    darks = {
+        nd: frame("BACKGROUND", MIDNIGHT + hour * HOUR, dit_s=2.0, nd=nd)
+        for nd, hour in (("ND_2.0", 8), ("ND_1.0", 9))
+    }
+    (association,), _ = associate([*block(), fainter, *darks.values()])
+    uses = {use.role: use.frames for use in association.calibrations}
+    assert uses["background:FLUX"] == (darks["ND_2.0"].archive_id,)
+    assert uses["background:FLUX@2.00@ND_1.0"] == (darks["ND_1.0"].archive_id,)
+    (association,), _ = associate([*block(), fainter, darks["ND_2.0"]])
+    assert "background:FLUX@2.00@ND_1.0" in {item.role for item in association.missing}

@@ -97,8 +97,8 @@ def test_band_and_origin_of_the_background_decide_what_is_fitted(
     bench = SimpleNamespace(
         settings=chosen,
         setup=SimpleNamespace(bands=[SimpleNamespace(wavelength_um=w) for w in wavelengths_um]),
-        inputs=SimpleNamespace(association=SimpleNamespace(calibrations=uses)),
-        cleaners=lambda role, dit_s, half_px: (whole, whole),
+        inputs=SimpleNamespace(association=SimpleNamespace(calibrations=uses, missing=())),
+        cleaners=lambda role, dit_s, half_px, nd: (whole, whole),
     )
     models = background_models(bench, "OBJECT", DIT_S)
     assert [None if item is None else item.names for item in models] == [terms, terms]

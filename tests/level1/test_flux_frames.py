@@ -12,7 +12,7 @@ from spheredc_hpc.level1.parts.centres import CentreModel, CentreSolution
 from spheredc_hpc.level1.parts.cosmetics import CosmeticSettings
 from spheredc_hpc.level1.parts.flux_frames import reduce_flux
 from spheredc_hpc.level1.parts.photometry import PhotometrySettings
-from spheredc_hpc.level1.parts.setup import Bench, irdis_setup
+from spheredc_hpc.level1.parts.setup import Bench, background_role, irdis_setup
 from spheredc_hpc.model.frame import FrameRef
 
 CONSTANTS = default_constants()
@@ -47,6 +47,7 @@ def reduced(offset_px, factors=(1.0,), brightness=1.0, **changes):
                 )
             },
             calibrations=(),
+            missing=(),
         ),
         constants=CONSTANTS,
         read_header=lambda ref: header,
@@ -117,3 +118,23 @@ def test_every_integration_is_listed_with_the_reason_why_it_is_left_out():
         gaussian / airy_peak([resolution], 0.1395) * airy_enclosed(73.0, [resolution], 0.1395)
     )
     assert good["strehl"][0] == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("found", "missing", "dit_s", "nd", "role"),
+    [
+        (("FLUX",), (), 2.0, "ND_1.0", "FLUX"),
+        (("FLUX", "FLUX@2.00"), (), 2.0, "ND_1.0", "FLUX@2.00"),
+        (("FLUX", "FLUX@2.00@ND_1.0"), (), 2.0, "ND_1.0", "FLUX@2.00@ND_1.0"),
+        (("FLUX", "FLUX@2.00@ND_1.0"), (), 2.0, "ND_2.0", "FLUX"),
+        (("FLUX",), ("FLUX@2.00@ND_1.0",), 2.0, "ND_1.0", "FLUX@2.00@ND_1.0"),
+        (("FLUX",), ("FLUX@4.00",), 4.0, "ND_1.0", "FLUX@4.00"),
+    ],
+)
+def test_a_background_is_that_of_the_time_and_density(found, missing, dit_s, nd, role):
+    made, lacking = (
+        tuple(SimpleNamespace(role=f"background:{name}") for name in names)
+        for names in (found, missing)
+    )
+    association = SimpleNamespace(calibrations=made, missing=lacking)
+    assert background_role(association, "FLUX", dit_s, nd) == f"background:{role}"

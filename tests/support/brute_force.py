@@ -358,15 +358,22 @@ def _resolved(
 
 
 def _roles(need: Need, members: Sequence[RawFrame]) -> Iterator[tuple[str, RawFrame]]:
-    """First frame of each integration time; that of most light has the plain role."""
+    """First frame of each integration time and density; those of most light have short names."""
     if not need.per_dit:
         yield need.role, members[0]
         return
-    light = {
-        dit: sum((f.dit_s or 0.0) * f.n_planes for f in members if f.dit_s == dit)
-        for dit in {f.dit_s for f in members}
-    }
-    main = max(light, key=lambda dit: (light[dit], dit or 0.0))
-    for dit in light:
-        first = next(frame for frame in members if frame.dit_s == dit)
-        yield need.role if dit == main else f"{need.role}@{dit or 0.0:.2f}", first
+    parted = any(match.key == "nd" for source in need.sources for match in source.exact)
+    setups = {(f.dit_s, f.nd if parted else "") for f in members}
+
+    def light(dit: float | None, nd: str | None = None) -> float:
+        alike = [f for f in members if f.dit_s == dit and (nd is None or f.nd == nd)]
+        return sum((f.dit_s or 0.0) * f.n_planes for f in alike)
+
+    main = max({dit for dit, _ in setups}, key=lambda dit: (light(dit), dit or 0.0))
+    for dit, nd in setups:
+        others = [other for time, other in setups if time == dit]
+        brightest = min(others, key=lambda other: (-light(dit, other if parted else None), other))
+        role = need.role if dit == main else f"{need.role}@{dit or 0.0:.2f}"
+        if nd != brightest:
+            role = f"{need.role}@{dit or 0.0:.2f}@{nd}"
+        yield role, next(f for f in members if f.dit_s == dit and (not parted or f.nd == nd))

@@ -11,7 +11,7 @@ from spheredc_hpc.kernels.clipping import robust_sigma
 from spheredc_hpc.kernels.smooth import block_medians
 from spheredc_hpc.level1.io import Floats, Image
 from spheredc_hpc.level1.parts.cosmetics import CosmeticSettings, FieldCleaner, Region
-from spheredc_hpc.level1.parts.setup import Bench
+from spheredc_hpc.level1.parts.setup import Bench, background_role
 
 Kind = Literal["auto", "none", "scale", "templates"]
 
@@ -166,29 +166,31 @@ class BackgroundModel:
         return extra, fit
 
 
-def background_models(bench: Bench, role: str, dit_s: float) -> list[BackgroundModel | None]:
+def background_models(
+    bench: Bench, role: str, dit_s: float, nd: str = ""
+) -> list[BackgroundModel | None]:
     """Prepare the fits of both fields for frames of one role; None where nothing is fitted."""
     settings = bench.settings
     models: list[BackgroundModel | None] = []
     for field, band in enumerate(bench.setup.bands):
         kind: Kind = settings.background_fit
         if kind == "auto":
-            kind = _kind(bench, role, dit_s, band.wavelength_um)
+            kind = _kind(bench, (role, dit_s, nd), band.wavelength_um)
         if kind == "none" and not settings.column_rows:
             models.append(None)
         else:
-            whole = bench.cleaners(role, dit_s, WHOLE_FIELD_PX)[field]
+            whole = bench.cleaners(role, dit_s, WHOLE_FIELD_PX, nd)[field]
             models.append(BackgroundModel.of(whole, kind, settings))
     return models
 
 
-def _kind(bench: Bench, role: str, dit_s: float, wavelength_um: float) -> Kind:
+def _kind(bench: Bench, served: tuple[str, float, str], wavelength_um: float) -> Kind:
     """Choose by band, and by how well the background of a role suits its frames."""
     if wavelength_um >= bench.settings.thermal_from_um:
         return "templates"
-    roles = (f"background:{role}@{dit_s:.2f}", f"background:{role}")
-    uses = {use.role: use for use in bench.inputs.association.calibrations}
-    suited = next((uses[name] for name in roles if name in uses), None)
+    association = bench.inputs.association
+    uses = {use.role: use for use in association.calibrations}
+    suited = uses.get(background_role(association, *served))
     return "scale" if suited is None or not MAKESHIFT.isdisjoint(suited.flags) else "none"
 
 

@@ -131,8 +131,9 @@ def _channels(
     setup = bench.setup
     ring_px = settings.strehl.ring_mas / min(setup.scale_mas)
     half = settings.search_px + max(settings.size_px / 2, ring_px) + MARGIN_PX
-    cleaners = bench.cleaners("FLUX", exposure.times.dit_s, half)
-    backgrounds = background_models(bench, "FLUX", exposure.times.dit_s)
+    dit_s, nd = exposure.times.dit_s, exposure.ref.nd
+    cleaners = bench.cleaners("FLUX", dit_s, half, nd)
+    backgrounds = background_models(bench, "FLUX", dit_s, nd)
     here, notes = setup.nd_of(read_value(exposure.header, "nd", "OPEN"))
     science, more = setup.nd_of(setup.nd)
     channels = []

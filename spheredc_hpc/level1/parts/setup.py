@@ -18,6 +18,7 @@ from spheredc_hpc.level1.io import Calibration, Flag, Header, Image, Level1Input
 from spheredc_hpc.level1.parts.cosmetics import CosmeticSettings, FieldCleaner, Region
 from spheredc_hpc.level1.parts.dither import dither_px
 from spheredc_hpc.level1.parts.timing import FrameTimes, frame_times
+from spheredc_hpc.model.association import Association
 from spheredc_hpc.model.frame import FrameRef
 
 ARM = "IRDIS"
@@ -187,20 +188,20 @@ class Bench:
         self.inputs = inputs
         self.setup = setup
         self.settings = settings
-        self._made: dict[tuple[str, float, float], tuple[FieldCleaner, FieldCleaner]] = {}
+        self._made: dict[tuple[str, float, float, str], tuple[FieldCleaner, FieldCleaner]] = {}
         self.flags: list[Flag] = []
 
     def cleaners(
-        self, role: str, dit_s: float, half_px: float
+        self, role: str, dit_s: float, half_px: float, nd: str = ""
     ) -> tuple[FieldCleaner, FieldCleaner]:
         """Give the cleaners of both fields within `half_px` of the expected star.
 
         A background of another integration time is not used: zero takes its place and the
-        product is flagged.
+        product is flagged. `nd` is that of the frames, where those of a role differ in it.
         """
-        key = (role, round(dit_s, DIT_DECIMALS), half_px)
+        key = (role, round(dit_s, DIT_DECIMALS), half_px, nd)
         if key not in self._made:
-            used = self._calibrations(role, dit_s)
+            used = self._calibrations(role, dit_s, nd)
             context = (self.setup.device, self.setup.constants, self.settings)
             left, right = (
                 FieldCleaner.of(field, self._region(field, half_px), used, dit_s, context)
@@ -221,15 +222,16 @@ class Bench:
         window = self.setup.device.illuminated[field]
         return Region.around(self.setup.guesses[field], half_px, window)
 
-    def _calibrations(self, role: str, dit_s: float) -> dict[str, Calibration]:
+    def _calibrations(self, role: str, dit_s: float, nd: str) -> dict[str, Calibration]:
         held = self.inputs.calibrations
         used = {kind: held[kind] for kind in ("flat", "bad_pixels") if kind in held}
         for kind, flag in (("flat", "FLAT_MISSING"), ("bad_pixels", "BAD_PIXELS_MISSING")):
             if kind not in used:
                 self._flag(flag, f"no {kind.replace('_', ' ')} to use")
-        product = held.get(f"background:{role}@{dit_s:.2f}", held.get(f"background:{role}"))
+        product = held.get(background_role(self.inputs.association, role, dit_s, nd))
         if product is None:
-            self._flag("BG_MISSING", f"no background for {role} frames of {dit_s:.2f} s")
+            through = f" through {nd}" if nd else ""
+            self._flag("BG_MISSING", f"no background for {role} frames of {dit_s:.2f} s{through}")
             return used
         known = product.quality.get("dit_s", dit_s)
         if round(float(known), DIT_DECIMALS) != round(dit_s, DIT_DECIMALS):
@@ -241,6 +243,16 @@ class Bench:
     def _flag(self, name: str, reason: str) -> None:
         if (name, reason) not in self.flags:
             self.flags.append((name, reason))
+
+
+def background_role(association: Association, role: str, dit_s: float, nd: str = "") -> str:
+    """Give the role that the background of frames has in an association, found or missing."""
+    named = {use.role for use in association.calibrations}
+    named |= {missing.role for missing in association.missing}
+    of_time = f"background:{role}@{dit_s:.2f}"
+    return next(
+        (name for name in (f"{of_time}@{nd}", of_time) if name in named), f"background:{role}"
+    )
 
 
 def mean_mjd(times: FrameTimes) -> float:
