@@ -68,7 +68,15 @@ def test_the_two_wavelength_tables_differ_by_at_most_13_nm():
 
 @pytest.mark.parametrize(
     ("names", "broad"),
-    [("Cnt820", "N_I"), ("N_R", "N_R"), ("V+VBB", "V"), ("Ha_N+VBB", "N_R"), ("WHAT", "")],
+    [
+        ("Cnt820", "N_I"),
+        ("N_R", "N_R"),
+        ("V+VBB", "V"),
+        ("N_Ha+VBB", "N_R"),
+        ("B_Ha+B_Ha", "N_R"),
+        ("N_Ha", "N_R"),
+        ("WHAT", ""),
+    ],
 )
 def test_zimpol_filters_have_a_nearest_broad_band(names, broad):
     assert filters.zimpol_broad_band(names) == broad
