@@ -130,6 +130,23 @@ def test_settings_come_from_a_file(tmp_path):
     path.write_text("nights: 3\nsequences: {dpi: 0}\n")
     settings = load_archive_settings(path, seed=5, nights=None)
     assert (settings.nights, settings.sequences.dpi, settings.seed) == (3, 0, 5)
+    path.write_text("first_night: 2016-02-03")
+    assert load_archive_settings(path).first_night == "2016-02-03"
     path.write_text("night: 3\n")
     with pytest.raises(ConfigError, match="night"):
+        load_archive_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("first_night: '2014-13-45'", "first_night"),
+        ("first_night: '1800-01-01'", "1900 to 2100"),
+        ("{nights: 3000, nights_per_year: 0.2}", "3000 nights from 2014-12-05"),
+    ],
+)
+def test_nights_out_of_the_calendar_are_refused(tmp_path, text, words):
+    path = tmp_path / "archive.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
         load_archive_settings(path)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from spheredc_hpc.config import Section
-from spheredc_hpc.errors import ConfigError
+from spheredc_hpc.errors import ConfigError, DataError
+from spheredc_hpc.instrument.headers import EARLIEST_MJD, LATEST_MJD, mjd_from_iso
 
 
 class SequencesPerNight(Section):
@@ -56,6 +58,27 @@ class ArchiveSettings(Section):
         0.01, ge=0, le=1, description="Share of files packed by Unix compress."
     )
 
+    @field_validator("first_night", mode="before")
+    @classmethod
+    def _from_yaml(cls, value: object) -> object:
+        """Take what YAML makes of a date without quotes."""
+        return value.isoformat() if isinstance(value, dt.date) else value
+
+    @model_validator(mode="after")
+    def _in_the_calendar(self) -> ArchiveSettings:
+        """Refuse nights that no reader of the headers takes for observations."""
+        try:
+            first = mjd_from_iso(f"{self.first_night}T00:00:00")
+        except DataError as error:
+            raise ValueError(f"first_night: {error}") from error
+        years = self.nights / self.nights_per_year
+        if not EARLIEST_MJD <= first <= LATEST_MJD - 366 * (years + 1):
+            raise ValueError(
+                f"{self.nights} nights from {self.first_night} on, {self.nights_per_year:g} a "
+                f"year: expected all of them in the years 1900 to 2100"
+            )
+        return self
+
 
 def load_archive_settings(path: Path | None, **changes: Any) -> ArchiveSettings:
     """Read settings from a YAML file, the defaults without one; `changes` come last.
@@ -80,6 +103,6 @@ def load_archive_settings(path: Path | None, **changes: Any) -> ArchiveSettings:
         return ArchiveSettings.model_validate({**values, **given})
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
-        message = f"archive settings: {where}: {first['msg']}, got {first['input']!r}"
-        raise ConfigError(message) from error
+        where = ".".join(str(part) for part in first["loc"])
+        told = f"{where}: {first['msg']}, got {first['input']!r}" if where else first["msg"]
+        raise ConfigError(f"archive settings: {told}") from error
