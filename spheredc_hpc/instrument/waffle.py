@@ -20,12 +20,13 @@ def lambda_over_d_px(
     *,
     arm: str = "IRDIS",
     band: str = "",
+    mjd: float | None = None,
 ) -> NDArray[np.float64]:
-    """Return lambda/D [px] for wavelengths [um], in the pixel scale of `arm` (and `band`)."""
+    """Return lambda/D [px] for wavelengths [um], in the pixel scale of `arm`, `band` and date."""
     table = constants or default_constants()
     angle = np.asarray(wavelength_um, dtype=np.float64) * 1e-6
-    angle = angle / table.value("telescope_diameter_m") * _MAS_PER_RAD
-    return np.asarray(angle / table.value("pixel_scale_mas", arm=arm, band=band))
+    angle = angle / table.value("telescope_diameter_m", mjd=mjd) * _MAS_PER_RAD
+    return np.asarray(angle / table.value("pixel_scale_mas", mjd=mjd, arm=arm, band=band))
 
 
 def spot_radius_px(
@@ -34,6 +35,7 @@ def spot_radius_px(
     *,
     arm: str = "IRDIS",
     band: str = "",
+    mjd: float | None = None,
 ) -> NDArray[np.float64]:
     """Return the distance of the spots from the star.
 
@@ -45,6 +47,8 @@ def spot_radius_px(
         The shipped table if absent.
     arm, band : str
         Whose pixel scale is used; without a band the mean scale of the arm.
+    mjd : float, optional
+        Date of the data [d], for constants that changed with time.
 
     Returns
     -------
@@ -52,12 +56,15 @@ def spot_radius_px(
         Radius [px].
     """
     table = constants or default_constants()
-    radius = table.value("waffle_radius_lambda_over_d")
-    return radius * lambda_over_d_px(wavelength_um, table, arm=arm, band=band)
+    radius = table.value("waffle_radius_lambda_over_d", mjd=mjd)
+    return radius * lambda_over_d_px(wavelength_um, table, arm=arm, band=band, mjd=mjd)
 
 
 def spot_angles_deg(
-    orientation: str, arm: str = "IRDIS", constants: Constants | None = None
+    orientation: str,
+    arm: str = "IRDIS",
+    constants: Constants | None = None,
+    mjd: float | None = None,
 ) -> NDArray[np.float64]:
     """Return the four directions of the spots from the star.
 
@@ -79,5 +86,6 @@ def spot_angles_deg(
     key = orientation.strip().lower()
     if key not in _FIRST_SPOT_DEG:
         raise DataError(f"waffle orientation {orientation!r}; expected 'x' or '+'")
-    turn = (constants or default_constants()).value("waffle_orientation_offset_deg", arm=arm)
+    table = constants or default_constants()
+    turn = table.value("waffle_orientation_offset_deg", mjd=mjd, arm=arm)
     return np.sort((_FIRST_SPOT_DEG[key] + turn + 90.0 * np.arange(4)) % 360.0)

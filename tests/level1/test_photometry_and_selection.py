@@ -57,6 +57,15 @@ def star(shape, x, y, fwhm, peak):
     return peak * np.exp(-0.5 * ((columns - x) ** 2 + (rows - y) ** 2) / sigma**2)
 
 
+def test_scales_that_change_with_time_are_those_of_the_date():
+    constants = CONSTANTS.with_overrides({"pixel_scale_mas[arm=IRDIS,band=H2]@2018-01-01": 12.0})
+    before, after = (irdis_setup(HEADER, mjd, constants) for mjd in (58000.0, 58192.0))
+    assert after.scale_mas[0] == 12.0
+    assert after.scale_mas[1] == before.scale_mas[1]
+    ratio = before.scale_mas[0] / 12.0
+    assert after.resolution_px[0] == pytest.approx(before.resolution_px[0] * ratio)
+
+
 def test_the_star_is_found_fitted_and_recentred(rng):
     image = rng.normal(size=(200, 200)) + star((200, 200), 120.31, 87.62, 3.4, 5000)
     image = image.astype(np.float32)

@@ -198,11 +198,12 @@ def _measure_plane(
 
 def _patterns(exposure: Exposure, setup: Setup, orientation: str) -> list[Pattern]:
     """Spots expected in both channels, on the whole field."""
-    angles = spot_angles_deg(orientation, ARM, setup.constants)
+    constants, mjd = setup.constants, setup.mjd
+    angles = spot_angles_deg(orientation, ARM, constants, mjd)
     patterns = []
     for channel, band in enumerate(setup.bands):
         x, y = setup.guesses[channel]
-        radius = spot_radius_px(band.wavelength_um, setup.constants, arm=ARM, band=band.name)
+        radius = spot_radius_px(band.wavelength_um, constants, arm=ARM, band=band.name, mjd=mjd)
         patterns.append(
             Pattern(
                 guess_xy=(x + exposure.dither[0], y + exposure.dither[1]),

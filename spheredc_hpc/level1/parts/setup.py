@@ -102,7 +102,7 @@ def irdis_setup(header: Header, mjd: float, constants: Constants) -> Setup:
 
     scales = [value("pixel_scale_mas", band=band.name) for band in bands]
     resolution = [
-        float(lambda_over_d_px(band.wavelength_um, constants, arm=ARM, band=band.name))
+        float(lambda_over_d_px(band.wavelength_um, constants, arm=ARM, band=band.name, mjd=mjd))
         for band in bands
     ]
     return Setup(
