@@ -132,6 +132,11 @@ def test_a_missing_flat_is_named(root, config, raw, tmp_path):
     assert {"FLAT_MISSING", "NO_SPARTA"} <= set(summary.flags)
     listed = json.loads((root / "plan/first/summary.json").read_text())["missing"]
     assert {item["text"] for item in listed} == set(next(iter(summary.missing.values())))
+    assert summary.completeness == {"incomplete": 1}
+    gaps = {row["needed"]: row for row in rows_of(root / "plan/first/completeness.tsv")}
+    assert gaps["flat: IRDIS, DB_H23"]["state"] == "missing"
+    told = json.loads((root / "plan/first/completeness.json").read_text())
+    assert [gap["needed"] for gap in told["nights"]] == list(gaps)
 
 
 def test_wrong_arms_are_planned_as_rejected(raw, root, config, raw_file):
