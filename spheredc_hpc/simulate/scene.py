@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -30,6 +31,12 @@ from spheredc_hpc.simulate.sections import (
 
 SCENARIO_FOLDER = "scenarios"
 
+OF_OBJECT_FILES = (
+    *("aborted_file", "nan_plane", "truncated_file", "open_loop", "duplicate_file"),
+    *("wrong_checksum", "mixed_dit", "foreign_target"),
+)
+"""Defects of OBJECT files."""
+
 
 class IrdisScenario(Section):
     """One simulated IRDIS night of imaging."""
@@ -39,7 +46,9 @@ class IrdisScenario(Section):
     date: str = Field(
         "2018-03-15", pattern=r"^\d{4}-\d{2}-\d{2}$", description="UTC date of the transit."
     )
-    hour_angle_h: float = Field(0.0, description="Hour angle in the middle of OBJECT [h].")
+    hour_angle_h: float = Field(
+        0.0, ge=-12, le=12, description="Hour angle in the middle of OBJECT [h]."
+    )
     filter: str = Field("DB_H23", description="IRDIS filter combination.")
     coronagraph: str = Field("N_ALC_YJH_S", description="Coronagraph combination.")
     ob_id: int = Field(1801234, ge=1, description="Observing block.")
@@ -69,6 +78,22 @@ class IrdisScenario(Section):
         if len(set(names)) != len(names):
             raise ValueError(f"companions share a name: {names}")
         return value
+
+    @field_validator("date")
+    @classmethod
+    def _in_the_calendar(cls, value: str) -> str:
+        dt.date.fromisoformat(value)
+        return value
+
+    @model_validator(mode="after")
+    def _something_to_spoil(self) -> IrdisScenario:
+        s, defects = self.sequence, self.defects.plain()
+        waits = [name for name in OF_OBJECT_FILES if defects[name]]
+        waits += ["atmosphere.degraded"] if self.atmosphere.degraded.share else []
+        none = s.continuous_waffle or not any(e.files for e in (s.object, *s.object_more))
+        if none and waits:
+            raise ValueError(f"{', '.join(waits)}: the night has no OBJECT files")
+        return self
 
     @model_validator(mode="after")
     def _something_to_observe(self) -> IrdisScenario:
@@ -138,9 +163,9 @@ def parse_scenario(values: Mapping[str, Any]) -> IrdisScenario:
         return IrdisScenario.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "scenario"
-        message = f"scenario: {where}: {first['msg']}, got {first['input']!r}"
-        raise ConfigError(message) from error
+        where = ".".join(str(part) for part in first["loc"])
+        told = f"{where}: {first['msg']}, got {first['input']!r}" if where else first["msg"]
+        raise ConfigError(f"scenario: {told}") from error
 
 
 def scenario_names() -> list[str]:
@@ -169,16 +194,16 @@ def load_scenario(name_or_path: str | Path) -> IrdisScenario:
     text = str(name_or_path)
     if text in scenario_names():
         entry = resources.files(__package__) / SCENARIO_FOLDER / f"{text}.yaml"
-        content = entry.read_text(encoding="utf-8")
+        content = entry.read_bytes()
     else:
         path = Path(name_or_path)
         if not path.is_file():
             known = ", ".join(scenario_names())
             raise ConfigError(f"scenario {text!r} is neither a file nor one of: {known}")
-        content = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     try:
         values = yaml.safe_load(content) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"scenario {text!r} is not valid YAML: {error}") from error
     if not isinstance(values, Mapping):
         raise ConfigError(f"scenario {text!r} is not a mapping of settings")

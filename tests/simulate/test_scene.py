@@ -55,6 +55,16 @@ def test_merging_replaces_lists_and_scalars():
         ({"sequence": {"object": {"dit_s": 0.1}}}, "dit_s.*got 0.1"),
         ({"sequence": {"flux_before": {"nd": "ND_2"}}}, "nd.*got 'ND_2'"),
         ({"pointing": {"smear_steps": 3}}, "smear_steps"),
+        ({"date": "2018-13-45"}, "date.*month"),
+        ({"hour_angle_h": 100.0}, "hour_angle_h"),
+        (
+            {"sequence": {"continuous_waffle": True}, "defects": {"mixed_dit": True}},
+            "mixed_dit: the night has no OBJECT files",
+        ),
+        (
+            {"sequence": {"object": {"files": 0}}, "atmosphere": {"degraded": {"share": 0.3}}},
+            "degraded: the night has no OBJECT files",
+        ),
     ],
 )
 def test_wrong_settings_are_named(values, word):
@@ -71,3 +81,10 @@ def test_companions_need_different_names():
 def test_missing_scenario_file_lists_the_built_in_ones():
     with pytest.raises(ConfigError, match="first-light"):
         load_scenario("nowhere.yaml")
+
+
+def test_a_file_that_is_no_text_is_no_scenario(tmp_path):
+    path = tmp_path / "night.yaml"
+    path.write_bytes(b"\xd0\xff\x00")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_scenario(path)
