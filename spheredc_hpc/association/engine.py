@@ -131,7 +131,10 @@ class Associator:
             uses.append(_derived(need, job, uses))
         else:
             why = pick_reason(need, served, best, window)
-            wanted = describe_keys(title_of_role(need.role), _wanted_keys(need, served))
+            keys = _wanted_keys(need, served)
+            liked = (key for key in best.relaxed if key in best.source.tolerant)
+            keys |= {key: key_value(served, key) for key in liked}
+            wanted = describe_keys(title_of_role(need.role), keys)
             uses.append(replace(_use(need, job, best, refused, why), wanted=wanted))
         return job.product
 

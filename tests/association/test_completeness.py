@@ -86,3 +86,14 @@ def test_stale_and_replaced_calibrations_are_gathered_by_setup(block, frame, fla
     assert rows[f"background for OBJECT: {setup}, within its nominal window"] == ("stale", 2)
     setup = "IRDIS, Nondest, DIT 2.00 s, DB_K12, ND_2.0"
     assert rows[f"background for FLUX: {setup}"] == ("replaced", 1)
+
+
+def test_what_was_replaced_names_the_key_in_which_it_differs(block, frame, flat, associate):
+    frames = [
+        dataclasses.replace(f, lyot_stop="OPEN") if f.frame_class == "BACKGROUND" else f
+        for f in whole(block, frame, flat)
+    ]
+    (association,), _ = associate(frames)
+    gaps = {gap.role: gap for gap in completeness(association).gaps}
+    assert gaps["background:FLUX"].needed.endswith("DB_H23, ND_2.0, Lyot stop ST_ALC2")
+    assert gaps["background:FLUX"].consequence == "BACKGROUND serves (lyot_stop)"
