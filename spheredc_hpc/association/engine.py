@@ -17,7 +17,7 @@ from spheredc_hpc.association.index import FrameIndex
 from spheredc_hpc.association.picks import TIERS, Pick
 from spheredc_hpc.association.refusals import rejections
 from spheredc_hpc.association.requirements import REQUIREMENTS, ROLES
-from spheredc_hpc.association.rules import NO_CORONAGRAPH, Need, Source, key_value
+from spheredc_hpc.association.rules import NO_CORONAGRAPH, Need, Source, fits, key_value
 from spheredc_hpc.association.sets import SetFinder
 from spheredc_hpc.config import AssociationSettings, ValidityWindow, digest_of
 from spheredc_hpc.instrument import frame_classes as classes
@@ -148,6 +148,8 @@ class Associator:
                 continue
             exact = tuple(match.key for match in source.exact)
             wanted = tuple(match.wanted(served) for match in source.exact)
+            if not all(map(fits, exact, wanted, wanted)):
+                continue
             tolerant = tuple(key for key in source.tolerant if key_value(served, key))
             liked = tuple(key_value(served, key) for key in tolerant)
             closest, enough = (exact + tolerant, wanted + liked), (exact, wanted)

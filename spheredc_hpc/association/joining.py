@@ -57,7 +57,8 @@ class RolePool:
         science = draft.science[0]
         for keys, step in zip(self.rule.ladder, self.steps, strict=True):
             found = step.get(tuple(key_value(science, key) for key in keys), [])
-            if found:
+            nothing_common = "target" not in keys and not block_of(science)
+            if found and not nothing_common:
                 open_keys = [key for key in self.rule.ladder[0] if key not in keys]
                 if open_keys:
                     draft.notes.append(

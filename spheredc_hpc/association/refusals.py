@@ -9,7 +9,7 @@ from itertools import islice
 
 from spheredc_hpc.association.index import FrameIndex
 from spheredc_hpc.association.picks import Pick, age_of, limits_h, tier_of
-from spheredc_hpc.association.rules import Need, Source, label
+from spheredc_hpc.association.rules import Need, Source, fits, label
 from spheredc_hpc.config import ValidityWindow
 from spheredc_hpc.model.association import Rejected
 from spheredc_hpc.model.frame import RawFrame
@@ -121,11 +121,11 @@ def _near_misses(
             texts[values] = ", ".join(
                 f"{label(key, value)} instead of {label(key, asked)}"
                 for key, value, asked in zip(keys, values, wanted, strict=True)
-                if value != asked
+                if not fits(key, value, asked)
             )
         group = (frame.night, texts[values])
         nearest[group].append(frame)
-        misses[group] = sum(value != asked for value, asked in zip(values, wanted, strict=True))
+        misses[group] = sum(not alike for alike in map(fits, keys, values, wanted))
     for group, frames in nearest.items():
         yield _Miss(source, frames, group[1], misses[group], age_of(frames[0], mjd))
 

@@ -18,6 +18,9 @@ NO_BLOCK = ("", "-1", "-999", "0")
 NO_CORONAGRAPH = ("", "N_NS_CLEAR", "V_NC_WF")
 OBJECT = "OBJECT"
 
+MAY_BE_UNKNOWN = ("nd", "readmode")
+"""Keys that whole periods may lack: there no value equals no value."""
+
 Bundle = Literal["night", "block", "template", "nearest"]
 
 
@@ -197,6 +200,12 @@ def key_value(frame: RawFrame, key: str) -> str:
     if key == "broad_band":
         return zimpol_broad_band(frame.filter)
     return str(getattr(frame, key))
+
+
+def fits(key: str, value: str, wanted: str) -> bool:
+    """Whether a calibration's value of a key is the wanted one; two unknown ones are not equal."""
+    unknown = slug("") if key == "target" else ""
+    return value == wanted and (value != unknown or key in MAY_BE_UNKNOWN)
 
 
 def label(key: str, value: str) -> str:

@@ -47,3 +47,26 @@ def test_flux_frames_of_two_densities_have_backgrounds_of_their_own(block, frame
     assert uses["background:FLUX@2.00@ND_1.0"] == (darks["ND_1.0"].archive_id,)
     (association,), _ = associate([*block(), fainter, darks["ND_2.0"]])
     assert "background:FLUX@2.00@ND_1.0" in {item.role for item in association.missing}
+
+
+def test_what_two_headers_do_not_say_is_not_equal(frame, flat, associate):
+    unknown = {"dit_s": None, "filter": "", "obs_id": ""}
+    frames = [frame("SCIENCE", MIDNIGHT + i / 100, **unknown) for i in range(3)]
+    frames += [frame("BACKGROUND", MIDNIGHT + 8 * HOUR, **unknown)]
+    frames += flat(MIDNIGHT + 9 * HOUR, filter="")
+    (association,), _ = associate(frames)
+    assert association.calibrations == ()
+    refused = {m.role: [r.reason for r in m.rejected] for m in association.missing}
+    assert "(no dit)" in refused["background:OBJECT"][0]
+    assert "(no filter)" in refused["flat"][0]
+
+
+def test_sky_of_another_star_serves_no_science_without_a_block(frame, associate):
+    frames = [frame("SCIENCE", MIDNIGHT + i / 100, obs_id="") for i in range(3)]
+    elsewhere = {"obs_id": "", "target": "HD 2", "ra_deg": 90.0}
+    (association,), _ = associate([*frames, frame("SKY", MIDNIGHT + HOUR, **elsewhere)])
+    assert association.calibration("background:OBJECT") is None
+    assert "SKY" not in association.frames
+    (association,), _ = associate([*frames, frame("SKY", MIDNIGHT + HOUR, obs_id="")])
+    assert association.calibration("background:OBJECT").source_class == "SKY"
+    assert "SKY" in association.frames

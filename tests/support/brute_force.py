@@ -145,7 +145,11 @@ def _sets(source: Source, rank: int, search: Search) -> Iterator[Found]:
     held = search.classes.get(source.frame_class)
     if held is None:
         return
-    fitting = held.fitting({m.key: wanted_of(m, search.served) for m in source.exact})
+    exact = {m.key: wanted_of(m, search.served) for m in source.exact}
+    told = {key: value for key, value in exact.items() if key not in ("nd", "readmode")}
+    if "" in told.values() or told.get("target") == "unknown":
+        return
+    fitting = held.fitting(exact)
     liked = {k: value_of(search.served, k) for k in source.tolerant}
     liked = {key: value for key, value in liked.items() if value}
     for candidates in (held.fitting(liked, fitting), fitting):
