@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from campaign_verdict import CASES, verdicts
 
@@ -45,6 +46,19 @@ def test_every_defect_of_the_simulator_has_a_case(scenarios):
         if value
     }
     assert met == set(Defects.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("offset", "error", "faulty"), [(0.2, 0.1, 0), (0.9, 0.1, 1), (0.2, np.nan, 1)]
+)
+def test_a_position_without_an_error_is_a_fault(offset, error, faulty):
+    case = CASES["h23"]
+    companion = {"name": "b", "found": True, "offset_px": [offset, 0.0], "error_px": [error, error]}
+    companion |= {"flux": [1.0], "flux_err": [0.1]}
+    made = {"status": "ok", "flags": [], "companions": [companion]}
+    one = {"target": case.scenario().target.name, "status": "ok", case.recipes[0]: made}
+    (row,) = verdicts(case, {"observations": [one], "failures": []})
+    assert len(row["faults"]) == faulty
 
 
 @pytest.mark.night

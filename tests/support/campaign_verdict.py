@@ -91,7 +91,8 @@ def _position_faults(one: dict[str, Any], made: dict[str, Any]) -> list[str]:
             faults.append(f"{companion['name']} not found")
             continue
         off, error = np.abs(companion["offset_px"]), np.array(companion["error_px"])
-        if (off > np.maximum(floor, 3 * error)).any():
+        # NaN is no agreement.
+        if not (off <= np.maximum(floor, 3 * error)).all():
             x, y = companion["offset_px"]
             faults.append(
                 f"{companion['name']} off by ({x:+.2f}, {y:+.2f}) px, stated "
@@ -106,7 +107,7 @@ def _flux_notes(made: dict[str, Any]) -> list[str]:
     for companion in made.get("companions", ()):
         ratio = np.array(companion.get("flux", ()))
         error = np.array(companion.get("flux_err", ()))
-        if (np.abs(ratio - 1) > np.maximum(FLUX_SHARE, 3 * error)).any():
+        if not (np.abs(ratio - 1) <= np.maximum(FLUX_SHARE, 3 * error)).all():
             notes.append(f"flux of {companion['name']} off")
     return notes
 
