@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spheredc_hpc.association.picks import Pick, limits_h
+from spheredc_hpc.association.requirements import SCIENCE_CLASSES
 from spheredc_hpc.association.rules import Need, key_value, label
 from spheredc_hpc.config import ValidityWindow
+from spheredc_hpc.instrument import frame_classes as classes
 from spheredc_hpc.model.association import Association, CalibrationUse, Missing
 from spheredc_hpc.model.frame import RawFrame
 from spheredc_hpc.store.codec import to_plain
@@ -43,12 +45,20 @@ def pick_reason(need: Need, served: RawFrame, pick: Pick, window: ValidityWindow
     limit = limits_h(window)[pick.tier]
     parts = [
         f"{len(pick.frames)} {pick.source.frame_class} {files} of night {first.night}",
-        f"{pick.age_h:.1f} h from the middle of the science "
+        f"{pick.age_h:.1f} h from {_reference(served)} "
         f"({pick.tier.replace('_', ' ')}: up to {limit:g} h)",
         "matching " + ", ".join(label(m.key, m.wanted(served)) for m in pick.source.exact),
     ]
     parts += [_difference(key, first, served, pick) for key in pick.relaxed]
     return f"{title_of_role(need.role)}: " + "; ".join(parts)
+
+
+def _reference(served: RawFrame) -> str:
+    """Name what ages count from: a calibration of a calibration is near that in time."""
+    on_star = (*SCIENCE_CLASSES, classes.CENTER, classes.FLUX)
+    if served.frame_class in on_star:
+        return "the middle of the science"
+    return f"the {served.frame_class} file that it serves"
 
 
 def _difference(key: str, frame: RawFrame, served: RawFrame, pick: Pick) -> str:

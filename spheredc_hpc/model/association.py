@@ -37,7 +37,8 @@ class CalibrationUse:
     tier : str
         ``nominal``, ``acceptable`` or ``last_resort`` validity window.
     age_h : float
-        Absolute distance in time to the middle of the science sequence [h].
+        Absolute distance in time to the middle of the science sequence, or to the calibration
+        whose own calibration it is [h].
     rank : int
         Place in the list of preferences, 1 is best.
     relaxed : tuple of str

@@ -42,3 +42,15 @@ def test_frames_of_another_integration_time_are_not_called_farther_in_time(block
     assert use.source_class == "BACKGROUND"
     (refused,) = [item for item in use.rejected if dark.archive_id in item.archive_ids]
     assert refused.reason.endswith("2.0 h away: DIT 8.00 s instead of DIT 32.00 s")
+
+
+def test_ages_of_calibrations_of_calibrations_count_from_these(frame, associate):
+    ifs = {"arm": "IFS", "mode": "YJ", "filter": "OBS_YJ", "ifs_setup": "OBS_YJ"}
+    frames = [frame("SCIENCE", MIDNIGHT + i / 100, **ifs) for i in range(3)]
+    frames += [frame("WAVE", MIDNIGHT + 10 * HOUR, **ifs, dit_s=1.65)]
+    frames += [frame("DARK", MIDNIGHT + 11 * HOUR, **ifs, dit_s=1.65)]
+    (association,), _ = associate(frames)
+    assert (
+        "1.0 h from the WAVE file that it serves" in association.calibration("background:wave").why
+    )
+    assert "h from the middle of the science" in association.calibration("wave").why
