@@ -58,7 +58,7 @@ _DARK_OF_CALIBRATIONS = Need(
     kind="background",
     serves=OBJECT,
     sources=tuple(
-        Source(frame_class, (*same("arm", "readmode"), Match("dit", CALIBRATION_DIT_S)))
+        Source(frame_class, (*same("arm", "readmode"), Match("dit", CALIBRATION_DIT_S)), ("nd",))
         for frame_class in (classes.BACKGROUND, classes.DARK)
     ),
     missing_keys=_DARK_KEYS,

@@ -70,3 +70,12 @@ def test_sky_of_another_star_serves_no_science_without_a_block(frame, associate)
     (association,), _ = associate([*frames, frame("SKY", MIDNIGHT + HOUR, obs_id="")])
     assert association.calibration("background:OBJECT").source_class == "SKY"
     assert "SKY" in association.frames
+
+
+def test_no_master_dark_of_ifs_mixes_densities(frame, associate):
+    frames = [frame("SCIENCE", MIDNIGHT + i / 100, **IFS) for i in range(3)]
+    dark = {**IFS, "dit_s": 1.65}
+    open_beam = frame("BACKGROUND", MIDNIGHT + 9 * HOUR, **dark)
+    frames += [open_beam, frame("BACKGROUND", MIDNIGHT + 8 * HOUR, **dark, nd="ND_1.0")]
+    (association,), _ = associate(frames)
+    assert association.calibration("dark").frames == (open_beam.archive_id,)
