@@ -31,7 +31,7 @@ DARK = Need(
     serves=OBJECT,
     sources=(
         Source(classes.DARK, same("arm", "readmode", "dit")),
-        Source(classes.DARK, same("arm", "readmode"), relaxed=("dit",)),
+        Source(classes.DARK, same("arm", "readmode"), ("dit",)),
     ),
     window="zimpol_dark",
     missing_keys=("arm", "readmode", "dit"),

@@ -79,3 +79,14 @@ def test_no_master_dark_of_ifs_mixes_densities(frame, associate):
     frames += [open_beam, frame("BACKGROUND", MIDNIGHT + 8 * HOUR, **dark, nd="ND_1.0")]
     (association,), _ = associate(frames)
     assert association.calibration("dark").frames == (open_beam.archive_id,)
+
+
+def test_no_master_dark_of_zimpol_mixes_integration_times(frame, associate):
+    zimpol = {"arm": "ZIMPOL", "mode": "IMAGING", "readmode": "StandardImaging", "nd": ""}
+    zimpol |= {"filter": "V"}
+    frames = [frame("SCIENCE", MIDNIGHT + i / 100, **zimpol, dit_s=10.0) for i in range(3)]
+    longest = frame("DARK", MIDNIGHT + 8 * HOUR, **zimpol, dit_s=100.0)
+    frames += [longest, frame("DARK", MIDNIGHT + 9 * HOUR, **zimpol, dit_s=1.1)]
+    (association,), _ = associate(frames)
+    use = association.calibration("dark")
+    assert (use.frames, use.relaxed) == ((longest.archive_id,), ("dit",))
