@@ -21,12 +21,12 @@ from spheredc_hpc.instrument.headers import MJD_OF_ORDINAL_0
 
 TABLES = (
     *("constants.yaml", "filters.yaml", "neutral_density.yaml", "coronagraphs.yaml"),
-    "spectra.yaml",
+    *("lenslets.yaml", "spectra.yaml"),
 )
 STATUSES = ("verified", "code", "literature", "estimate", "override")
 SELECTOR_KEYS = (
     *("arm", "band", "coronagraph", "field", "filter", "laser"),
-    *("nd", "readmode", "separation_mas", "spectrum", "wavelength_nm"),
+    *("nd", "prism", "readmode", "separation_mas", "spectrum", "term", "wavelength_nm"),
 )
 _ROW_KEYS = {"for", "value", "error", "source", "status", "from", "to"}
 _OVERRIDE = re.compile(
