@@ -56,8 +56,8 @@ class Lenslets:
         """Count the lenslets."""
         return int(self.u.size)
 
-    def chosen(self, which: npt.NDArray[np.bool_] | Integers) -> Lenslets:
-        """Give some of them."""
+    def chosen(self, which: Integers) -> Lenslets:
+        """Give those of these numbers."""
         return Lenslets(self.i[which], self.j[which], self.u[which], self.v[which])
 
     def sky_mas(self, pitch_mas: float) -> tuple[Floats, Floats]:
@@ -220,7 +220,7 @@ def lit_lenslets(
     x, y = dispersion.at(every, ends)
     low, high = margin_px, DETECTOR_PX - 1 - margin_px
     inside = (x >= low) & (x <= high) & (y >= low) & (y <= high)
-    return every.chosen(inside.all(axis=0))
+    return every.chosen(np.flatnonzero(inside.all(axis=0)))
 
 
 def crosstalk_kernel(constants: Constants | None = None) -> Floats:
@@ -233,7 +233,7 @@ def crosstalk_kernel(constants: Constants | None = None) -> Floats:
     reach = int(table.value("crosstalk_reach_px"))
     axis = np.arange(-reach, reach + 1.0)
     distance = np.hypot(axis, axis[:, np.newaxis])
-    kernel = 1 / (1 + (distance / table.value("crosstalk_width_px")) ** 3)
+    kernel: Floats = 1 / (1 + (distance / table.value("crosstalk_width_px")) ** 3)
     core = np.abs(axis) <= table.value("crosstalk_core_px")
     kernel[np.ix_(core, core)] = 0.0
     return kernel
