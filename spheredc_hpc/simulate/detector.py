@@ -1,4 +1,4 @@
-"""The IRDIS detector: maps that stay, and what happens in one integration."""
+"""The infrared detectors: maps that stay, and what happens in one integration."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ LEVEL_OF_NON_LINEARITY = 0.003
 """Relative loss at the linear limit; it grows with the square of the level."""
 
 COSMIC_RAY_E = 2000.0
+SATURATION_ADU = {"IRDIS": 37000.0, "IFS": 62000.0}
 
 
 @dataclass(frozen=True)
 class DetectorMaps:
-    """Maps of the whole raw plane, shape (1024, 2048) each.
+    """Maps of the whole raw plane, shape (rows, 2048) each.
 
     Attributes
     ----------
@@ -48,13 +49,13 @@ class DetectorMaps:
     bad: NDArray[np.bool_]
 
 
-def make_maps(scenario: IrdisScenario, constants: Constants) -> DetectorMaps:
-    """Draw the maps of one detector from the seed of the scenario."""
-    device = detector("IRDIS", constants=constants)
+def make_maps(scenario: IrdisScenario, constants: Constants, arm: str = "IRDIS") -> DetectorMaps:
+    """Draw the maps of the detector of an arm from the seed of the scenario."""
+    device = detector(arm, constants=constants)
     shape = device.shape
-    rng = stream(scenario.seed, "detector")
+    rng = stream(scenario.seed, "detector" if arm == "IRDIS" else f"detector {arm}")
     settings = scenario.detector
-    saturation = 37000.0 * (1 + 0.03 * rng.standard_normal(shape, dtype=np.float32))
+    saturation = SATURATION_ADU[arm] * (1 + 0.03 * rng.standard_normal(shape, dtype=np.float32))
     if not scenario.effects.detector:
         zeros = np.zeros(shape, dtype=np.float32)
         return DetectorMaps(zeros + 1, zeros, zeros, saturation, np.zeros(shape, dtype=bool))
@@ -133,20 +134,27 @@ class Readout:
     scenario : IrdisScenario
     maps : DetectorMaps
     constants : Constants
+    arm : str
     """
 
-    def __init__(self, scenario: IrdisScenario, maps: DetectorMaps, constants: Constants) -> None:
+    def __init__(
+        self,
+        scenario: IrdisScenario,
+        maps: DetectorMaps,
+        constants: Constants,
+        arm: str = "IRDIS",
+    ) -> None:
         self.maps = maps
         self.settings = scenario.detector
         self.noisy = scenario.effects.noise
         self.flawed = scenario.effects.detector
         self.seed = scenario.seed
-        device = detector("IRDIS", constants=constants)
+        device = detector(arm, constants=constants)
         self.gain = device.gain_e_per_adu
         self.linear_limit = device.linear_limit_adu or 20000.0
         self._noise_e = device.read_noise_e
-        self._noise_min_dit_e = constants.value("detector_read_noise_min_dit_e", arm="IRDIS")
-        self._min_dit_s = constants.value("min_dit_s", arm="IRDIS")
+        self._noise_min_dit_e = constants.value("detector_read_noise_min_dit_e", arm=arm)
+        self._min_dit_s = constants.value("min_dit_s", arm=arm)
 
     def read_noise_adu(self, dit_s: float) -> float:
         """Ramp-fitted noise, which falls from the shortest to long integrations [ADU]."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import astropy.units as u
 import numpy as np
@@ -55,11 +56,26 @@ class HeaderMaker:
     pitch_um: float
     gain: float
 
+    arm: ClassVar[str] = "IRDIS"
+    rows: ClassVar[int] = 1024
+
+    def frame_type(self, file: PlannedFile) -> tuple[str, str, str]:
+        """DPR CATG, TYPE and TECH of a file."""
+        return frame_type(self.scenario, file)
+
+    def template_of(self, file: PlannedFile) -> tuple[str, str]:
+        """Give identifier and title of the template that took a file."""
+        return template_of(self.scenario, file)
+
+    def setup(self, file: PlannedFile) -> dict[str, Value]:
+        """Frame class, filters, coronagraph, stage and tracking of one file."""
+        return setup_values(self.scenario, file, self.pitch_um)
+
     def cards(self, file: PlannedFile) -> list[str]:
         """All cards of one image file but the checksums."""
         state = endpoints(self._pointing(file), file) if file.on_sky else None
         values = self._detector(file) | self._template(file)
-        values |= setup_values(self.scenario, file, self.pitch_um)
+        values |= self.setup(file)
         if state is not None:
             values |= self._telescope(file, state) | self._block(file)
         body = eso_cards(values, calibration=not file.on_sky, without=self._absent())
@@ -90,14 +106,14 @@ class HeaderMaker:
 
     def _basic(self, file: PlannedFile, state: SkyState | None) -> list[str]:
         target = self._pointing(file).target
-        _, dpr_type, _ = frame_type(self.scenario, file)
+        _, dpr_type, _ = self.frame_type(file)
         written = iso_from_mjd(file.end_mjd)
         shape: list[tuple[str, Value, int | None, str]] = [
             ("SIMPLE", True, None, "Standard FITS"),
             ("BITPIX", -32, None, "Bits per pixel"),
             ("NAXIS", 3, None, "Number of axes"),
             ("NAXIS1", 2048, None, "Columns"),
-            ("NAXIS2", 1024, None, "Rows"),
+            ("NAXIS2", self.rows, None, "Rows"),
             ("NAXIS3", file.n_planes, None, "Integrations"),
             ("EXTEND", True, None, "Extensions may be present"),
             ("BZERO", 0.0, 1, "Zero point of the pixel values"),
@@ -134,7 +150,7 @@ class HeaderMaker:
     def _origin(self, file: PlannedFile) -> list[tuple[str, Value, int | None, str]]:
         year = mjd_from_iso(f"{iso_from_mjd(file.start_mjd)[:4]}-01-01T00:00:00")
         day = int(file.start_mjd - year) + 1
-        name = f"SPHERE_IRDIS_{file.kind}{day:03d}_{file.index + 1:04d}.fits"
+        name = f"SPHERE_{self.arm}_{file.kind}{day:03d}_{file.index + 1:04d}.fits"
         return [
             ("ORIGFILE", name, None, "File name at the telescope"),
             ("BUNIT", "adu", None, "Unit of the pixel values"),
@@ -161,7 +177,7 @@ class HeaderMaker:
         }
 
     def _template(self, file: PlannedFile) -> dict[str, Value]:
-        name, title = template_of(self.scenario, file)
+        name, title = self.template_of(file)
         mates = [f for f in self.files if _of_one_template(f, file)]
         block = self.scenario.of_star(file.star).ob_id
         start = min(f.start_mjd for f in mates) - 35 / SECONDS_PER_DAY

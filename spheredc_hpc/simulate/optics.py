@@ -188,7 +188,7 @@ class Telescope:
         power = float((pupil**2).sum())
         path = aberrations.path_nm[field] + states
         if aberrations.waffle:
-            path = path + self._waffle_nm(aberrations.waffle)
+            path = path + self.waffle_nm(aberrations.waffle)
         beside = np.zeros((grid.size, grid.size), dtype=np.float64)
         behind = np.zeros_like(beside)
         coherent = 0.0
@@ -249,15 +249,25 @@ class Telescope:
             grid.distance_mas / resolution, self.shapes.smooth_cycles, self.shapes.smooth_density
         )
         halo = density * (grid.scale_mas / resolution) ** 2 * grid.anamorphism
-        strength = 0.5 * max(0.0, 1 - aberrations.tau0_ms / BUTTERFLY_BELOW_MS)
-        if strength:
-            angle = np.arctan2(-grid.dx_mas[None, :], grid.dy_mas[:, None])
-            inside = np.exp(-((grid.distance_mas / resolution / CONTROL_CYCLES) ** 4))
-            wings = np.cos(2 * (angle - np.radians(self.wind_axis_deg)))
-            halo = halo * (1 + strength * inside * wings)
-        return np.asarray(halo)
+        angle = np.arctan2(-grid.dx_mas[None, :], grid.dy_mas[:, None])
+        cycles = grid.distance_mas / resolution
+        return np.asarray(halo * self.butterfly(angle, cycles, aberrations.tau0_ms))
 
-    def _waffle_nm(self, orientation: str) -> Floats:
+    def butterfly(
+        self, angle: NDArray[np.float64], cycles: NDArray[np.float64], tau0_ms: float
+    ) -> NDArray[np.float64] | float:
+        """Factor on the halo that makes it longer along the wind when the air changes fast.
+
+        `angle` counts from +y to -x on the detector [rad], `cycles` is the distance [lambda/D].
+        """
+        strength = 0.5 * max(0.0, 1 - tau0_ms / BUTTERFLY_BELOW_MS)
+        if not strength:
+            return 1.0
+        inside = np.exp(-((cycles / CONTROL_CYCLES) ** 4))
+        wings = np.cos(2 * (angle - np.radians(self.wind_axis_deg)))
+        return np.asarray(1 + strength * inside * wings)
+
+    def waffle_nm(self, orientation: str) -> Floats:
         """Two crossed gratings on the deformable mirror [nm]."""
         amplitude = 2 * np.sqrt(self.settings.waffle_contrast) * REFERENCE_UM * 1000 / (2 * np.pi)
         axis = pupil_axis()

@@ -1,0 +1,1 @@
+"""Raw frames of the integral field spectrograph with known truth."""
