@@ -170,7 +170,7 @@ def plane_of(night: IfsNight, file: IfsFile, plane: int) -> tuple[Image, IfsInte
     elif file.kind == "WAVE":
         _lasers(night, file, plane, light)
     elif file.on_sky and file.kind != "SKY":
-        _spectra(night, file, plane, light, _sky(night, file, plane, truth))
+        _spectra(night, file, plane, light, sky_light(night, file, plane, truth))
     if light.any() and file.kind != "DET_FLAT":
         night.scatter.add_to(light)
     if night.scenario.effects.detector:
@@ -244,7 +244,7 @@ def _detector_flat(night: IfsNight, file: IfsFile, light: Image) -> None:
     light += (rate * (1 + DETECTOR_GRADIENT * (0.7 * x + 0.7 * y))).astype(np.float32)
 
 
-def _sky(
+def sky_light(
     night: IfsNight, file: IfsFile, plane: int, truth: IfsIntegration
 ) -> tuple[Floats, Floats]:
     """Star and companions on the lenslets, per micrometre at the nodes, without air."""
