@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from spheredc_hpc.errors import ResourceError
-from spheredc_hpc.simulate import load_scenario, simulate_irdis
+from spheredc_hpc.simulate import load_scenario, simulate_night
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def ensure_raw(root: Path, scenario: str = SCENARIO, threads: int = 1) -> Path:
         raise ResourceError(f"cannot write the result root {root}: {error.strerror}") from error
     logger.info("simulating the night %s", scenario)
     try:
-        simulate_irdis(load_scenario(scenario), scratch, threads=threads)
+        simulate_night(load_scenario(scenario), scratch, threads=threads)
         scratch.rename(place)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -33,7 +33,7 @@ def simulate(
 ) -> None:
     """Write a simulated raw night with known truth (`truth.json` beside the files)."""
     from spheredc_hpc.errors import ConfigError
-    from spheredc_hpc.simulate import load_scenario, scenario_names, simulate_irdis
+    from spheredc_hpc.simulate import load_scenario, scenario_names, simulate_night
 
     if scenarios:
         for name in scenario_names():
@@ -44,7 +44,7 @@ def simulate(
         return
     if nights is not None or seed is not None:
         raise ConfigError("--nights and --seed are for archives; give --archive too")
-    simulate_irdis(load_scenario(scenario or "first-light"), output, threads=threads)
+    simulate_night(load_scenario(scenario or "first-light"), output, threads=threads)
     typer.echo(str(output))
 
 

@@ -1,6 +1,7 @@
 """Simulated raw nights with known truth."""
 
 from spheredc_hpc.simulate.irdis import simulate_irdis
+from spheredc_hpc.simulate.night import simulate_night
 from spheredc_hpc.simulate.scene import IrdisScenario, load_scenario, scenario_names
 from spheredc_hpc.simulate.truth import Truth, load_truth
 
@@ -11,4 +12,5 @@ __all__ = [
     "load_truth",
     "scenario_names",
     "simulate_irdis",
+    "simulate_night",
 ]

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from spheredc_hpc.config import Section
 from spheredc_hpc.errors import ConfigError
+from spheredc_hpc.simulate.ifs.settings import IfsSettings
 from spheredc_hpc.simulate.sections import (
     Atmosphere,
     Calibrations,
@@ -65,6 +66,9 @@ class IrdisScenario(Section):
     detector: DetectorSettings = DetectorSettings()
     effects: Effects = Effects()
     defects: Defects = Defects()
+    ifs: IfsSettings | None = Field(
+        None, description="The integral field spectrograph, if it observes beside IRDIS."
+    )
     constants: dict[str, float] = Field(
         {},
         description="Instrument constants that differ on this night, `name[arm=IRDIS]` or "
