@@ -12,6 +12,10 @@ PRODUCT_VERSIONS: dict[str, int] = {
     "background": 2,
     "flat": 2,
     "bad_pixels": 2,
+    "ifs_specpos": 1,
+    "ifs_wave": 1,
+    "ifs_ifu_flat": 1,
+    "ifs_det_flat": 1,
     "level1": 2,
     "level2": 2,
 }

@@ -40,6 +40,8 @@ FLAGS: dict[str, str] = {
     "WAFFLE_CONTINUOUS": "satellite spots in every science frame",
     "WAVE_AGE": "wavelength calibration older than its nominal validity window",
     "WAVE_MISSING": "no wavelength calibration of the same disperser",
+    "WAVE_LASER_MISSING": "a laser of the wavelength calibration gave no light",
+    "SPECTRA_SHIFTED": "spectra of the science lie elsewhere than those of the calibrations",
     "SPECPOS_AGE": "positions of the spectra older than their nominal validity window",
     "SPECPOS_MISSING": "no positions of the spectra for the same prism",
     "IFU_FLAT_MISSING": "no lenslet flat for the same prism; equal transmission was assumed",
