@@ -59,6 +59,9 @@ def judge(cube: Level1Cube, policy: str, usable: Mask) -> Verdict:
         return Verdict({})
     if usable.sum() < LEAST_FRAMES:
         return Verdict({}, f"{usable.sum()} frames are too few to choose among")
+    wanted = QUANTITIES.get(policy, "")
+    if wanted and not _known(cube, wanted, usable):
+        return Verdict({}, f"selection {policy!r} needs {wanted}, which no frame has: all are used")
     causes = {cause: hit & usable for cause, hit in POLICIES[policy](cube, usable).items()}
     left = usable & ~np.any(list(causes.values()), axis=0) if causes else usable
     if left.sum() < LEAST_FRAMES:
@@ -77,6 +80,12 @@ def _column(cube: Level1Cube, name: str) -> Floats | None:
     if name in LOGARITHMIC:
         values = np.log(np.where(values > 0, values, np.nan))
     return values if np.isfinite(values).any() else None
+
+
+def _known(cube: Level1Cube, name: str, usable: Mask) -> bool:
+    """Whether any usable frame has a value."""
+    values = _column(cube, name)
+    return values is not None and bool(np.isfinite(values[usable]).any())
 
 
 def _bulk(values: Floats) -> tuple[float, float]:
@@ -147,12 +156,18 @@ TITLES = {
     "intensity_10": "with another brightness at 10 lambda/D",
     "strehl": "with a low Strehl ratio",
 }
+QUANTITIES = {
+    "best-seeing": "seeing_arcsec",
+    "best-tau0": "tau0_ms",
+    "best-strehl": "strehl",
+}
 POLICIES: dict[str, Callable[[Level1Cube, Mask], dict[str, Mask]]] = {
     "all": lambda cube, usable: {},
     "outliers": _outliers(5.0),
     "strict": _outliers(3.0),
-    "best-seeing": _best("seeing_arcsec", 0.8, high=False),
-    "best-tau0": _best("tau0_ms", 0.8, high=True),
-    "best-strehl": _best("strehl", 0.8, high=True),
+    **{
+        policy: _best(name, 0.8, high=policy != "best-seeing")
+        for policy, name in QUANTITIES.items()
+    },
 }
 """Name to what it leaves out; the names are those of the recipe's setting."""

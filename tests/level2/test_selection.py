@@ -75,7 +75,13 @@ def test_the_best_are_kept_by_telemetry(cube):
     assert found.sum() == 8
     assert found[-8:].all()
     # Nothing is known of the Strehl ratio: nothing is left out.
-    assert not left_out(cube, "best-strehl").any()
+
+
+def test_a_policy_without_its_figure_says_so(cube):
+    usable = np.ones(len(cube.mjd), bool)
+    verdict = judge(cube, "best-strehl", usable)
+    assert not verdict.causes
+    assert "needs strehl" in verdict.problem
 
 
 def test_frames_that_cannot_be_used_are_no_standard(cube):
