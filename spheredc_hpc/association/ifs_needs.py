@@ -68,8 +68,15 @@ _DARK_OF_CALIBRATIONS = Need(
 )
 
 
-def _lenslets(role: str, frame_class: str, window: str, consequence: str, flag: str) -> Need:
-    """One file of the prism of the science."""
+def _lenslets(
+    role: str,
+    frame_class: str,
+    window: str,
+    consequence: str,
+    flag: str,
+    located_by: tuple[str, ...] = (),
+) -> Need:
+    """One file of the prism of the science; spectra may be `located_by` other roles."""
     name = frame_class.lower()
     return Need(
         role=role,
@@ -81,7 +88,7 @@ def _lenslets(role: str, frame_class: str, window: str, consequence: str, flag: 
         consequence=consequence,
         missing_flag=f"{flag}_MISSING",
         age_flag=f"{flag}_AGE" if window == "spectral" else "",
-        upstream=(("background", _own_dark(frame_class)),),
+        upstream=(("background", _own_dark(frame_class)), *((name, name) for name in located_by)),
     )
 
 
@@ -141,6 +148,7 @@ _SPECTRA = (
         "det_flat",
         "lenslets count as equally transparent",
         "IFU_FLAT",
+        ("specpos", "wave"),
     ),
     Need(
         role="bad_pixels",

@@ -95,6 +95,8 @@ def _levels(job: CalibrationJob, inputs: CalibrationInputs) -> list[LampImage]:
     by_time: dict[float, list[FrameRef]] = {}
     for ref in job.frames:
         by_time.setdefault(round(ref.dit_s or 0.0, 2), []).append(ref)
-    found = [lamp_image(job, inputs, tuple(refs)) for _, refs in sorted(by_time.items())]
+    found = [
+        lamp_image(job, inputs, tuple(refs), gaps=False) for _, refs in sorted(by_time.items())
+    ]
     levels = [lamp for lamp in found if lamp is not None]
     return sorted(levels, key=lambda lamp: lamp.dit_s)

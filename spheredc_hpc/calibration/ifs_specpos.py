@@ -45,6 +45,8 @@ SPARSE = 5
 # From the end of a spectrum to the middle of the gap to the next in its columns [px].
 GAP_PX = 1.7
 ROUNDS = 3
+# Ends of spectra tell their places less well than profiles across do.
+WEIGHT_ALONG = 0.1
 GAP_REACH_PX, GAP_SIGMA_PX = 5, 1.3
 # From one spectrum to the next in the same columns [px].
 PERIOD_PX = 41.15
@@ -102,7 +104,7 @@ def ifs_specpos(
     residual = 0.0
     for _ in range(ROUNDS):
         x, y, dx, dy = _displacements(lamp, dispersion, lenslets, placement, settings, constants)
-        more, rest = fit_placement(x, y, dx, dy)
+        more, rest = fit_placement(x, y, dx, dy, WEIGHT_ALONG)
         placement = combined(placement, more)
         residual = float(np.nanstd(rest))
     if residual > settings.largest_residual_px:

@@ -51,11 +51,16 @@ class LampImage:
 
 
 def lamp_image(
-    job: CalibrationJob, inputs: CalibrationInputs, frames: tuple[FrameRef, ...] | None = None
+    job: CalibrationJob,
+    inputs: CalibrationInputs,
+    frames: tuple[FrameRef, ...] | None = None,
+    *,
+    gaps: bool = True,
 ) -> LampImage | None:
     """Average all planes of files of one integration time; None if there is no usable plane.
 
-    Without a background the median of the columns' darkest tenth stands for it.
+    Without a background the darkest tenth of each column stands for it, if there are dark `gaps`
+    between spectra.
 
     Raises
     ------
@@ -87,6 +92,8 @@ def lamp_image(
         image = mean - dark["MEAN"]
         variance = variance + np.maximum(dark["VARIANCE"], 0)
         good &= ~_hot(dark["MEAN"])
+    elif not gaps:
+        image = mean
     else:
         image = mean - np.percentile(mean, 10, axis=0)[np.newaxis]
     good &= np.isfinite(image)

@@ -64,10 +64,13 @@ def _means(light: Image, x: Floats, y: Floats, reach_px: int) -> Floats:
     return np.array([[light[row + dy, column + dx].mean() for dx in shifts] for dy in shifts])
 
 
-def fit_placement(x: Floats, y: Floats, dx: Floats, dy: Floats) -> tuple[Placement, Floats]:
+def fit_placement(
+    x: Floats, y: Floats, dx: Floats, dy: Floats, weight_y: float = 1.0
+) -> tuple[Placement, Floats]:
     """Fit shift, turn and stretch to displacements; give them and the residuals, shape (2, n).
 
-    Displacements more than five robust standard deviations off are left out.
+    Displacements more than five robust standard deviations off are left out. `weight_y` is that of
+    displacements along y over those along x.
     """
     known = np.isfinite(dx) & np.isfinite(dy)
     ox, oy = x - CENTRE_PX, y - CENTRE_PX
@@ -76,9 +79,12 @@ def fit_placement(x: Floats, y: Floats, dx: Floats, dy: Floats) -> tuple[Placeme
         [np.stack([one, none, -oy, ox], axis=1), np.stack([none, one, ox, oy], axis=1)]
     )
     moved = np.concatenate([dx, dy])
+    weight = np.concatenate([one, weight_y * one])
     held = np.concatenate([known, known])
     for _ in range(4):
-        solution, *_ = np.linalg.lstsq(design[held], moved[held], rcond=None)
+        solution, *_ = np.linalg.lstsq(
+            design[held] * weight[held, np.newaxis], moved[held] * weight[held], rcond=None
+        )
         rest = moved - design @ solution
         spread = 1.4826 * np.median(np.abs(rest[held]))
         held = np.isfinite(rest) & (np.abs(rest) < 5 * spread + 1e-9)
