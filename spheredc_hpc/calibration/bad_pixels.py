@@ -139,7 +139,8 @@ def _causes(
     found: dict[Cause, Mask] = {}
     if flat:
         found[Cause.RESPONSE] = odd_response(lit(flat, "FLAT"), lit(flat, "ERROR"), settings)
-        found[Cause.NONLINEAR] = nonlinear(lit(flat, "MISFIT"), settings.nonlinear_sigma)
+        if "MISFIT" in flat:
+            found[Cause.NONLINEAR] = nonlinear(lit(flat, "MISFIT"), settings.nonlinear_sigma)
     if dark:
         mean = lit(dark, "MEAN")
         found[Cause.HOT] = hot(mean, settings.hot_sigma)

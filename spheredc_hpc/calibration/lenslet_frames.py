@@ -130,4 +130,4 @@ def prism_of_job(job: CalibrationJob) -> Prism:
     DataError
         If the setup names none.
     """
-    return prism_of(job.setup.get("ifs_setup", ""))
+    return prism_of(job.setup.get("filter", ""))

@@ -67,7 +67,7 @@ def run(calibration, settings, planes, dark, setup="OBS_YJ", dits=(1.65,), **ups
         return {"ESO DET SEQ1 DIT": dit}, np.stack(stack)
 
     frames = tuple(SimpleNamespace(archive_id=name, dit_s=dit) for name, (_, dit) in held.items())
-    job = SimpleNamespace(setup={"arm": "IFS", "ifs_setup": setup}, frames=frames)
+    job = SimpleNamespace(setup={"arm": "IFS", "filter": setup}, frames=frames)
     if dark is not None:
         variance = np.full(dark.shape, 2.0, np.float32)
         upstream["background"] = {"MEAN": dark, "VARIANCE": variance}
